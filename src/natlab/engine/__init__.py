@@ -1,0 +1,1 @@
+"""Labs, hosts, networks and containers: model decides, kernel acts, the engine keeps them together."""

@@ -1,0 +1,18 @@
+"""natlab's errors: one base, and a subclass only where a caller branches.
+
+Every message is one line that says what happened, to which object, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class NatlabError(Exception):
+    """Something natlab was asked for could not be done; nothing was left half-made."""
+
+
+class UsageError(NatlabError):
+    """The request itself is wrong: an unknown name, a malformed address, a bad option."""
+
+
+class UnsupportedError(NatlabError):
+    """This kernel, machine or user cannot do it; the message names the missing thing and the remedy."""

@@ -1,0 +1,1 @@
+"""Pure values and decisions: nothing here touches the system."""
