@@ -1,0 +1,220 @@
+"""A lab: hosts on one LAN, in namespaces of their own.
+
+    outside 192.168.33.20 ─┐
+                            ├─ lan 192.168.33.0/24 ─ eth0 ubuntu1 192.168.33.11
+    ubuntu2 192.168.33.12 ─┘
+
+The hosts hold nothing else at first: no bridge, no rule, no forwarding, no default route.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, ip_interface
+from typing import Final
+
+from natlab.engine.container import Container
+from natlab.engine.host import Host
+from natlab.engine.node import Node
+from natlab.errors import UsageError
+from natlab.kernel import links, machine, namespaces, processes
+from natlab.kernel.agent import Agent, Namespace
+from natlab.model.addresses import mac_for
+from natlab.model.names import check_interface_name, unknown
+from natlab.model.ports import SEED_RANGE, PortRange
+from natlab.programs import launchers
+
+CLASSROOM: Final[Mapping[str, str]] = {
+    "outside": "192.168.33.20/24",
+    "ubuntu1": "192.168.33.11/24",
+    "ubuntu2": "192.168.33.12/24",
+}
+"""The seed's two machines, and one more on their LAN that has no Docker."""
+
+PINS: Final = "/run/natlab"
+"""Where a lasting lab's machines have names inside its sandbox."""
+
+_SWITCH: Final = "lan"
+
+
+class Lab:
+    """Hosts on one LAN. Use it as a context manager: at the end of the block all of it is gone.
+
+    Args:
+        hosts: Each host's name and its address on the LAN with the prefix length.
+        userland_proxy: Whether published ports get Docker's userland proxy as well.
+        port_range: Where automatic published ports are taken from.
+
+    Raises:
+        UsageError: an address or a name is not valid.
+        UnsupportedError: this user may not make namespaces; the message has the remedy.
+    """
+
+    def __init__(
+        self,
+        hosts: Mapping[str, str] = CLASSROOM,
+        *,
+        userland_proxy: bool = True,
+        port_range: PortRange = SEED_RANGE,
+    ) -> None:
+        self._userland_proxy, self._port_range = userland_proxy, port_range
+        self.addresses = _checked(hosts)
+        self.agent = _shared_agent()
+        self.hosts: dict[str, Host] = {}
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            self._build()
+            undo.pop_all()
+
+    @classmethod
+    def within(cls, agent: Agent) -> Lab:
+        """The lab that stands in a lasting sandbox, made there if there is none yet."""
+        lab = cls.__new__(cls)
+        lab._userland_proxy, lab._port_range = True, SEED_RANGE  # noqa: SLF001 - its own constructor
+        lab.agent, lab.hosts = agent, {}
+        lab.addresses = _checked(CLASSROOM)
+        pinned = agent.call(None, namespaces.list_pinned, f"{PINS}/hosts")
+        if pinned:
+            for name in pinned:
+                lab._adopt(name, agent.call(None, namespaces.open_pinned, f"{PINS}/hosts/{name}"))  # noqa: SLF001
+            lab.switch = Namespace(agent, agent.call(None, namespaces.open_pinned, f"{PINS}/{_SWITCH}"))
+        else:
+            lab._build()  # noqa: SLF001
+            lab._pin()  # noqa: SLF001
+        return lab
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Host:
+        hosts = self.__dict__.get("hosts", {})
+        if name in hosts:
+            return hosts[name]  # type: ignore[no-any-return]
+        raise AttributeError(f"no host {name!r} in this lab: there is {', '.join(hosts) or 'none'}")
+
+    def _build(self) -> None:
+        self.switch = Namespace(self.agent, self.agent.call(None, namespaces.create_net))
+        self.switch.call(machine.settle)
+        self.switch.call(links.add_bridge, _SWITCH, [])
+        plain = {name: str(interface.ip) for name, interface in self.addresses.items()}
+        for name in self.addresses:
+            text = machine.hosts_file(plain, name)
+            self._adopt(name, self.agent.call(None, namespaces.create_machine, name, launchers(), text))
+            self.hosts[name].place.call(machine.settle)
+            self._plug_in(name)
+
+    def _adopt(self, name: str, number: int) -> None:
+        place = Namespace(self.agent, number)
+        self.hosts[name] = Host(
+            name, place, userland_proxy=self._userland_proxy, port_range=self._port_range
+        )
+
+    def _plug_in(self, name: str) -> None:
+        interface = self.addresses[name]
+        self.switch.call(
+            links.attach,
+            _SWITCH,
+            name,
+            self.hosts[name].place.number,
+            mac_for(interface.ip),
+            [str(interface)],
+            None,
+            1500,
+        )
+
+    def _pin(self) -> None:
+        self.agent.call(None, namespaces.pin, self.switch.number, f"{PINS}/{_SWITCH}")
+        for name, host in self.hosts.items():
+            self.agent.call(None, namespaces.pin, host.place.number, f"{PINS}/hosts/{name}")
+
+    def host(self, name: str) -> Host:
+        """One host by name.
+
+        Raises:
+            UsageError: there is none of that name; the message has the nearest ones.
+        """
+        if name not in self.hosts:
+            raise unknown("host", name, list(self.hosts))
+        return self.hosts[name]
+
+    def containers(self) -> list[Container]:
+        """Every container of every host."""
+        return [container for host in self.hosts.values() for container in host.containers()]
+
+    def node(self, name: str) -> Node:
+        """A host or a container by name; `HOST/NAME` where two hosts have one of that name.
+
+        Raises:
+            UsageError: there is none, or more than one.
+        """
+        if name in self.hosts:
+            return self.hosts[name]
+        if "/" in name:
+            host, _, container = name.partition("/")
+            return self.host(host).container(container)
+        found = [c for host in self.hosts.values() if (c := host.find_container(name))]
+        if len(found) > 1:
+            places = ", ".join(f"{c.host.name}/{name}" for c in found)
+            raise UsageError(f"{name} is on more than one host: say {places}")
+        if not found:
+            known = [*self.hosts, *(container.name for container in self.containers())]
+            raise unknown("host or container", name, known)
+        return found[0]
+
+    def clean(self) -> None:
+        """Take every host back to its first state; see `Host.clean`."""
+        for name, host in self.hosts.items():
+            host.clean(str(self.addresses[name]))
+
+    def close(self) -> None:
+        """Take the lab down: its programs end, its namespaces and all that is in them go."""
+        if not self.agent.usable:
+            self.hosts.clear()
+            return
+        numbers = [host.place.number for host in self.hosts.values()]
+        for host in self.hosts.values():
+            host.close()
+        self.agent.call(None, processes.end_all, *numbers, kind="uts")
+        switch = self.__dict__.pop("switch", None)
+        if switch is not None:
+            numbers.append(switch.number)
+        self.agent.call(None, namespaces.close, *numbers)
+        self.hosts.clear()
+
+
+def _checked(hosts: Mapping[str, str]) -> dict[str, IPv4Interface]:
+    checked: dict[str, IPv4Interface] = {}
+    for name, address in hosts.items():
+        check_interface_name(name)
+        try:
+            interface = ip_interface(address)
+        except ValueError:
+            raise UsageError(f"{address!r} of host {name} is not an address like 192.168.33.11/24") from None
+        if not isinstance(interface, IPv4Interface):
+            raise UsageError(f"{address} of host {name} is not an IPv4 address")
+        checked[name] = interface
+    ips = [interface.ip for interface in checked.values()]
+    for name, interface in checked.items():
+        if ips.count(interface.ip) > 1:
+            raise UsageError(f"host {name} has the address {interface.ip} of another host")
+    return checked
+
+
+_lock = threading.Lock()
+_agent: Agent | None = None
+
+
+def _shared_agent() -> Agent:
+    """This process's agent, started when it is first needed and after a fork."""
+    global _agent  # noqa: PLW0603 - one agent a process is the point
+    with _lock:
+        if _agent is None or not _agent.usable:
+            _agent = Agent.start()
+            atexit.register(_agent.close)
+        return _agent

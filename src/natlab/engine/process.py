@@ -1,0 +1,204 @@
+"""Programs that run inside a lab, seen from outside it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from natlab.errors import NatlabError
+from natlab.kernel import processes
+from natlab.kernel.agent import Namespace
+from natlab.kernel.wire import Fd
+from natlab.programs import path_inside
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that has ended: its exit code (negative: the signal) and what it printed."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Process:
+    """A program running in a node's namespaces. It ends with its lab, at the latest.
+
+    As a context manager it is killed at the end of the block.
+    """
+
+    def __init__(self, place: Namespace, argv: tuple[str, ...], pid: int, pidfd: int, out: int) -> None:
+        self.argv = argv
+        self.pid = pid
+        """Its number inside the lab's own process namespace."""
+        self._place = place
+        self._pidfd = pidfd
+        self._out = out
+        self._seen = b""
+        self.returncode: int | None = None
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def wait(self, timeout: float = 10.0) -> int:
+        """Wait for its end, `timeout` seconds at most; returns the exit code.
+
+        Raises:
+            NatlabError: it is still running then.
+        """
+        if self.returncode is None:
+            ready, _, _ = select.select([self._pidfd], [], [], timeout)
+            if not ready:
+                raise NatlabError(f"`{' '.join(self.argv)}` still runs after {timeout:g} s")
+            self.returncode = self._collect()
+        return self.returncode
+
+    def wait_for(self, text: str, timeout: float = 10.0) -> str:
+        """Wait until its standard output holds a text; returns all that it has printed so far.
+
+        Raises:
+            NatlabError: it ended, or the time ran out, before that.
+        """
+        deadline = time.monotonic() + timeout
+        while text.encode() not in self._seen:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self._out], [], [], max(left, 0))
+            chunk = os.read(self._out, 65536) if ready else b""
+            if not chunk:
+                raise NatlabError(
+                    f"`{' '.join(self.argv)}` did not print {text!r}"
+                    f" {'before it ended' if ready else f'within {timeout:g} s'}:"
+                    f" {self.output.strip() or 'it printed nothing'}"
+                )
+            self._seen += chunk
+        return self.output
+
+    @property
+    def output(self) -> str:
+        """What `wait_for` has read of its standard output and error."""
+        return self._seen.decode(errors="replace")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; already ended is fine. Equivalent to: `kill -NUMBER PID`."""
+        if self.returncode is None:
+            try:
+                signal.pidfd_send_signal(self._pidfd, number)
+            except ProcessLookupError:
+                return
+
+    def kill(self) -> None:
+        """End it now and let go of it."""
+        if self._pidfd < 0:
+            return
+        if self._place.agent.usable:
+            self.signal(signal.SIGKILL)
+            self.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of its descriptors without ending it."""
+        for fd in {self._pidfd, self._out} - {-1}:
+            os.close(fd)
+        self._pidfd = self._out = -1
+
+    def _collect(self) -> int:
+        code = self._place.agent.call(None, processes.exit_code, self.pid)
+        return code if code is not None else -signal.SIGKILL
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a program in a lab finds in its environment."""
+    inherited = {k: v for k, v in os.environ.items() if k in ("TERM", "LANG", "LC_ALL", "TZ")}
+    return {**inherited, "PATH": path_inside(), "HOME": "/root", **(extra or {})}
+
+
+def start(
+    place: Namespace,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str = "/",
+) -> Process:
+    """Start a program in a place; its output can be waited for.
+
+    Raises:
+        NatlabError: there is no such program.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pid, pidfd = _spawn(place, argv, env, cwd, [Fd(null), Fd(writer), Fd(writer)])
+    except BaseException:
+        os.close(reader)
+        raise
+    finally:
+        os.close(null)
+        os.close(writer)
+    return Process(place, tuple(argv), pid, pidfd, reader)
+
+
+def run(
+    place: Namespace,
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    timeout: float = 30.0,
+    env: Mapping[str, str] | None = None,
+    cwd: str = "/",
+) -> Completed:
+    """Run a program in a place to its end; what it left in the background goes on running.
+
+    Raises:
+        NatlabError: there is no such program, or it was still running after `timeout` seconds
+            (it is killed then).
+    """
+    with _memory_file() as given, _memory_file() as out, _memory_file() as err:
+        os.pwrite(given.number, stdin.encode(), 0)
+        pid, pidfd = _spawn(place, argv, env, cwd, [given, out, err])
+        process = Process(place, tuple(argv), pid, pidfd, -1)
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        return Completed(tuple(argv), code, _content(out), _content(err))
+
+
+def _spawn(
+    place: Namespace,
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: str,
+    stdio: list[Fd],
+) -> tuple[int, int]:
+    try:
+        pid, pidfd = place.call(processes.spawn, list(argv), environment(env), cwd, stdio)
+    except FileNotFoundError as error:
+        raise NatlabError(f"no program `{argv[0]}` here: install it, or check the spelling") from error
+    except PermissionError as error:
+        raise NatlabError(f"`{argv[0]}` may not be run: {error.strerror}") from error
+    return pid, pidfd.detach()
+
+
+class _memory_file:  # noqa: N801 - used like the function it stands for
+    """A file without a name: unlike a pipe it takes any amount and never blocks a reader."""
+
+    def __enter__(self) -> Fd:
+        self._fd = Fd(os.memfd_create("natlab", os.MFD_CLOEXEC))
+        return self._fd
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self._fd.close()
+
+
+def _content(fd: Fd) -> str:
+    size = os.fstat(fd.number).st_size
+    return os.pread(fd.number, size, 0).decode(errors="replace")

@@ -1,0 +1,157 @@
+"""The agent, seen from its client: do this, in that place.
+
+The calling process never changes a namespace, a uid or a thread of its own. What has to happen
+inside a namespace is done by a small single-threaded process, the agent, one for each client.
+`Agent.call` is the one door through which every change to a kernel goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final, ParamSpec, TypeVar
+
+from natlab.errors import NatlabError
+from natlab.kernel import namespaces, wire
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_BOOT: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]);"
+    "from natlab.kernel.agent_main import main;"
+    "main(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))"
+)
+
+
+class Agent:
+    """A process inside a sandbox that acts for this one.
+
+    Use `start` for a sandbox that ends with this process, `join` for one that a keeper holds.
+    """
+
+    def __init__(self, mode: str, keeper: int = 0) -> None:
+        self._lock = threading.RLock()
+        self._owner = os.getpid()
+        self.calls = 0
+        self._sock, self._process, self.pid = _launch(mode, keeper)
+
+    @classmethod
+    def start(cls) -> Agent:
+        """Make a sandbox of one's own. It ends when this process does, however it ends.
+
+        Raises:
+            UnsupportedError: neither privilege nor user namespaces; the message has the remedy.
+        """
+        return cls("own")
+
+    @classmethod
+    def join(cls, keeper: int) -> Agent:
+        """Work in the sandbox that the process `keeper` holds.
+
+        Raises:
+            ProcessLookupError: the keeper is gone.
+        """
+        return cls("join", keeper)
+
+    @property
+    def usable(self) -> bool:
+        """False after close, after a call was cut off half-way, and in a forked child."""
+        return self._sock.fileno() >= 0 and self._owner == os.getpid()
+
+    def call(self, place: int | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function of this room in a place (None: the sandbox itself); returns its result.
+
+        Raises:
+            NatlabError: the agent is gone.
+            OSError: the kernel refused; the same error that the function raised.
+        """
+        with self._lock:
+            if not self.usable:
+                raise NatlabError("this lab was closed (or belongs to another process): make a new one")
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                fine, result = self._round_trip((place, function, args, kwargs))
+            except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+                self.close()
+                raise NatlabError("the lab's process was killed, and the lab with it") from error
+            except BaseException:
+                self.close()  # cut off between question and answer: this socket can't be trusted
+                raise
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if not fine:
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def _round_trip(self, request: Any) -> tuple[bool, Any]:
+        self.calls += 1
+        wire.send(self._sock, request)
+        answer, _ = wire.receive(self._sock)
+        return answer  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the agent; a sandbox of its own ends with it. Closing twice does nothing."""
+        if self._owner != os.getpid():
+            return
+        self._sock.close()
+        self._process.wait()
+
+
+class Namespace:
+    """One place in a sandbox, with the agent that reaches it."""
+
+    def __init__(self, agent: Agent, number: int) -> None:
+        self.agent = agent
+        self.number = number
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function of this room here; see `Agent.call`."""
+        return self.agent.call(self.number, function, *args, **kwargs)
+
+    def close(self) -> None:
+        """Let go of it; with the last holder the namespace and its links end."""
+        if self.agent.usable:
+            self.agent.call(None, namespaces.close, self.number)
+
+
+def start_keeper() -> int:
+    """Start a keeper, which holds a new sandbox until it gets SIGTERM; returns its pid.
+
+    The pid is that of the sandbox's first process, as this process sees it.
+    """
+    sock, process, pid = _launch("keep", 0)
+    sock.close()
+    process.returncode = 0  # it goes on after us; nobody here waits for it
+    return pid
+
+
+def _launch(mode: str, keeper: int) -> tuple[socket.socket, subprocess.Popen[bytes], int]:
+    ours, theirs = socket.socketpair()
+    paths = json.dumps([os.path.abspath(entry) for entry in sys.path])
+    command = [sys.executable, "-I", "-S", "-c", _BOOT, paths, mode, str(theirs.fileno()), str(keeper)]
+    process = subprocess.Popen(
+        command,
+        pass_fds=[theirs.fileno()],
+        start_new_session=True,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    theirs.close()
+    try:
+        (fine, news), _ = wire.receive(ours)
+    except EOFError:
+        fine, news = False, NatlabError("natlab's agent ended before it was ready")
+    if not fine:
+        ours.close()
+        process.wait()
+        raise news
+    return ours, process, news

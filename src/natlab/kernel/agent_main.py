@@ -1,0 +1,129 @@
+"""The agent's own side: a single-threaded process inside a sandbox that does as it is asked.
+
+Started by `natlab.kernel.agent` in one of three modes:
+
+- `own`: makes a sandbox and serves one client; when the client's end of the socket closes, it
+  ends, and as process 1 of the sandbox takes everything with it;
+- `keep`: makes a sandbox and holds it until SIGTERM, serving nobody (a lasting lab's keeper);
+- `join PID`: enters the sandbox of that keeper and serves one client; the sandbox stays.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from natlab.errors import NatlabError
+from natlab.kernel import processes, sandbox, syscalls, wire
+from natlab.kernel.place import registry, standing
+
+
+def main(mode: str, fd: int, keeper: int = 0) -> NoReturn:
+    """Make or enter the sandbox, fork into it, and serve or keep it; never returns."""
+    sock = socket.socket(fileno=fd)
+    try:
+        if mode == "join":
+            processes.enter_keeper(keeper)
+        else:
+            sandbox.unshare_sandbox()
+        child = os.fork()
+    except BaseException as error:
+        wire.send(sock, (False, _portable(error)))
+        raise SystemExit(3) from error
+    if child:
+        sock.close()
+        os._exit(_wait_for(child, own=mode != "join"))
+    _inside(mode, sock)
+
+
+def _wait_for(child: int, *, own: bool) -> int:
+    """The outer process: there so that whoever waits for it knows the sandbox is gone."""
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM if own else signal.SIGKILL))
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) & 0x7F
+
+
+def _inside(mode: str, sock: socket.socket) -> NoReturn:
+    try:
+        syscalls.die_with_parent(signal.SIGKILL)
+        seen_from_outside = int(os.readlink("/proc/self"))  # the old /proc still counts from there
+        if mode != "join":
+            sandbox.furnish_sandbox()
+        wire.send(sock, (True, seen_from_outside))
+        if mode == "keep":
+            sock.close()
+            _keep()
+        _serve(sock)
+    except BaseException as error:
+        wire.send(sock, (False, _portable(error)))
+        raise
+    os._exit(0)
+
+
+def _keep() -> NoReturn:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
+    while signal.sigwait({signal.SIGCHLD, signal.SIGTERM}) != signal.SIGTERM:
+        processes.reap()
+    os._exit(0)
+
+
+def _serve(sock: socket.socket) -> None:
+    """Answer requests until the client is gone, collecting ended children in between."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    standing.place.fds  # noqa: B018 - fixes where home is before anything moves
+    while True:
+        ready, _, _ = select.select([sock, reader], [], [])
+        if reader in ready:
+            os.read(reader, 4096)
+            processes.reap()
+        if sock in ready:
+            try:
+                request, lent = wire.receive(sock)
+            except (EOFError, ConnectionResetError):
+                return
+            _answer(sock, request, lent)
+
+
+def _answer(sock: socket.socket, request: Any, lent: list[wire.Fd]) -> None:
+    number, function, args, kwargs = request
+    try:
+        if number is None:
+            result = function(*args, **kwargs)
+        else:
+            with standing.at(registry.get(number)):
+                result = function(*args, **kwargs)
+        answer = (True, result)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client raises it
+        answer = (False, _portable(error))
+    for fd in lent:
+        fd.close()
+    for given in wire.send(sock, answer):
+        os.close(given)
+
+
+def _portable(error: BaseException) -> BaseException:
+    """An exception that the client can rebuild without this process's libraries."""
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, NatlabError):
+        portable: BaseException = type(error)(*error.args)
+    elif isinstance(error, OSError) and error.errno:
+        portable = OSError(error.errno, *error.args[1:])
+    elif type(error).__module__.startswith("pyroute2") and hasattr(error, "code"):
+        portable = OSError(error.code, str(error.args[-1]))
+    elif isinstance(error, (KeyError, ValueError, LookupError)):
+        portable = type(error)(*map(str, error.args))
+    else:
+        portable = RuntimeError(f"{type(error).__name__}: {error}")
+    portable.add_note(f"in the agent:\n{trace}")
+    return portable
+
+
+if __name__ == "__main__":  # pragma: no cover - run by path, for a person who debugs it
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)

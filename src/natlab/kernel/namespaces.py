@@ -1,0 +1,173 @@
+"""Namespaces owned by descriptor: machines (network, mounts, host name) and bare network ones.
+
+Nothing here gets a name on the real machine. A container's name is a mount in its host's own
+`/run/netns`, where `ip netns` looks, inside the host's own mount namespace: it is seen by
+whoever stands in that host, and it is gone with it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from natlab.kernel import syscalls
+from natlab.kernel.place import Place, registry, standing
+
+NETNS: Final = Path("/run/netns")
+_SAFE: Final = syscalls.MS_NOSUID | syscalls.MS_NODEV
+
+
+def create_machine(hostname: str, programs: dict[str, str], hosts_file: str) -> int:
+    """Make a machine: a network, a mount and a UTS namespace; returns its number.
+
+    It has its own `/run` (so its own `/run/netns`), `/sys`, `/etc/hosts` and host name.
+    Equivalent to: `unshare --net --mount --uts`, then `mount -t tmpfs none /run` and so on.
+    """
+    before = standing.place
+    syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS)
+    try:
+        syscalls.sethostname(hostname)
+        _furnish(programs, hosts_file)
+        made = Place.here()
+    finally:
+        before.enter()
+    return registry.add(made)
+
+
+def create_net() -> int:
+    """Make a network namespace without a name; returns its number. Compare: `unshare --net`."""
+    return registry.add(standing.place.with_net(_new_net()))
+
+
+def add_named(name: str) -> int:
+    """Make a network namespace with a name on this machine. Equivalent to: `ip netns add NAME`.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
+    NETNS.mkdir(mode=0o755, exist_ok=True)
+    target = NETNS / name
+    os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
+    try:
+        fd = _new_net()
+        syscalls.mount(f"/proc/self/fd/{fd}", str(target), flags=syscalls.MS_BIND)
+    except BaseException:
+        target.unlink()
+        raise
+    return registry.add(standing.place.with_net(fd))
+
+
+def open_named(name: str) -> int:
+    """Open a namespace of this machine by name, whoever made it; returns its number.
+
+    Raises:
+        FileNotFoundError: no such name.
+    """
+    fd = os.open(NETNS / name, os.O_RDONLY | os.O_CLOEXEC)
+    return registry.add(standing.place.with_net(fd))
+
+
+def list_named() -> list[str]:
+    """The names on this machine, sorted. Equivalent to: `ip netns list`."""
+    if not NETNS.is_dir():
+        return []
+    plain = NETNS.stat().st_dev
+    return sorted(entry.name for entry in NETNS.iterdir() if entry.stat().st_dev != plain)
+
+
+def delete_named(name: str) -> None:
+    """Take a name away; already gone is fine. Equivalent to: `ip netns delete NAME`."""
+    target = NETNS / name
+    try:
+        syscalls.umount(str(target))
+        target.unlink()
+    except FileNotFoundError:
+        return
+
+
+def same_net(one: int, other: int) -> bool:
+    """Tell whether two numbers stand for one network namespace."""
+    stats = [os.fstat(registry.get(number).fds["net"]) for number in (one, other)]
+    return stats[0].st_ino == stats[1].st_ino
+
+
+def close(*numbers: int) -> None:
+    """Let go of places; a namespace that nobody else holds ends, with all its links."""
+    for number in numbers:
+        registry.close(number)
+
+
+def pin(number: int, directory: str) -> None:
+    """Give a machine's namespaces names below a directory, so that other processes find them."""
+    Path(directory).mkdir(parents=True)
+    for kind, fd in registry.get(number).fds.items():
+        target = Path(directory, kind)
+        target.touch()
+        syscalls.mount(f"/proc/self/fd/{fd}", str(target), flags=syscalls.MS_BIND)
+
+
+def open_pinned(directory: str) -> int:
+    """Open a machine that `pin` named; returns its number."""
+    fds = [os.open(Path(directory, kind), os.O_RDONLY) for kind in ("net", "mnt", "uts")]
+    return registry.add(Place(*fds))
+
+
+def unpin(directory: str) -> None:
+    """Take back what `pin` made; already gone is fine."""
+    root = Path(directory)
+    for entry in sorted(root.iterdir()) if root.is_dir() else []:
+        syscalls.umount(str(entry))
+        entry.unlink()
+    if root.is_dir():
+        root.rmdir()
+
+
+def list_pinned(directory: str) -> list[str]:
+    """The names of the machines pinned below a directory."""
+    root = Path(directory)
+    return sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
+
+
+def _new_net() -> int:
+    before = standing.place.fds["net"]
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    try:
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        syscalls.setns(before, syscalls.CLONE_NEWNET)
+
+
+def _furnish(programs: dict[str, str], hosts_file: str) -> None:
+    """Give a new machine the places that must be its own."""
+    syscalls.mount("none", "/run", "tmpfs", _SAFE, "mode=755")
+    mount_sys()
+    NETNS.mkdir()
+    _bind_over("/etc/hosts", hosts_file)
+    _bind_over("/etc/resolv.conf", "# the lab has no name server\n")
+    programs_dir = Path("/run/natlab/bin")
+    programs_dir.mkdir(parents=True)
+    for name, text in programs.items():
+        path = programs_dir / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+
+def mount_sys() -> None:
+    """Show this network namespace's `/sys/class/net`; where the kernel refuses, the old one stays.
+
+    In a container whose /sys is partly covered the kernel does not let a user namespace mount
+    a fresh one (`mount_too_revealing` in fs/namespace.c).
+    """
+    try:
+        syscalls.mount("none", "/sys", "sysfs", _SAFE)
+    except PermissionError:
+        return
+
+
+def _bind_over(target: str, text: str) -> None:
+    if not Path(target).is_file():
+        return
+    source = Path("/run", target.replace("/", "-").lstrip("-"))
+    source.write_text(text)
+    syscalls.mount(str(source), target, flags=syscalls.MS_BIND)

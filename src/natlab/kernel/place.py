@@ -1,0 +1,150 @@
+"""Where the code stands: the namespaces of the moment, and the netlink handles opened in them.
+
+Every function of this room acts in the namespaces that its process is in. The agent moves
+between places; a place keeps descriptors of its namespaces and, opened once and only when
+needed, a route socket and an nftables context, both of which stay in the namespace in which
+they were born.
+
+Only a single-threaded process may move (setns(2) refuses a mount namespace otherwise).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from natlab.errors import UnsupportedError
+from natlab.kernel import syscalls
+
+_KINDS = {
+    "net": syscalls.CLONE_NEWNET,
+    "mnt": syscalls.CLONE_NEWNS,
+    "uts": syscalls.CLONE_NEWUTS,
+}
+
+
+class Place:
+    """Descriptors of a network, a mount and a host-name namespace, and handles born there."""
+
+    def __init__(self, net: int, mnt: int, uts: int) -> None:
+        self.fds = {"net": net, "mnt": mnt, "uts": uts}
+        self._ipr: Any = None
+        self._nft: Any = None
+
+    @classmethod
+    def here(cls) -> Place:
+        """The place in which the calling thread stands now."""
+        opened = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in _KINDS]
+        return cls(*opened)
+
+    def with_net(self, net: int) -> Place:
+        """The same machine seen from another network namespace, as `ip netns exec` does."""
+        return Place(net, os.dup(self.fds["mnt"]), os.dup(self.fds["uts"]))
+
+    def enter(self) -> None:
+        """Move the calling thread here."""
+        for kind, flag in _KINDS.items():
+            syscalls.setns(self.fds[kind], flag)
+
+    @property
+    def ipr(self) -> Any:
+        """A pyroute2 `IPRoute` in this network namespace."""
+        if self._ipr is None:
+            from pyroute2 import IPRoute
+
+            self._ipr = IPRoute()
+        return self._ipr
+
+    @property
+    def nft(self) -> Any:
+        """A libnftables context in this network namespace."""
+        if self._nft is None:
+            self._nft = _nftables()
+        return self._nft
+
+    def close(self) -> None:
+        """Close the handles, then the descriptors; what nobody else holds is then gone."""
+        if self._ipr is not None:
+            self._ipr.close()
+        self._ipr = self._nft = None
+        for fd in self.fds.values():
+            os.close(fd)
+        self.fds = {}
+
+
+def _nftables() -> Any:
+    try:
+        from nftables import Nftables
+
+        return Nftables()
+    except (ImportError, OSError) as error:
+        raise UnsupportedError(
+            f"libnftables cannot be loaded ({error}): install it with"
+            " `sudo apt-get install libnftables1`"
+        ) from error
+
+
+class _Standing:
+    """The one mutable fact of this room: the place in which the process stands."""
+
+    def __init__(self) -> None:
+        self._place: Place | None = None
+
+    @property
+    def place(self) -> Place:
+        if self._place is None:
+            self._place = Place.here()
+        return self._place
+
+    @contextlib.contextmanager
+    def at(self, place: Place) -> Iterator[Place]:
+        before = self.place
+        place.enter()
+        self._place = place
+        try:
+            yield place
+        finally:
+            self._place = before
+            before.enter()
+
+
+standing = _Standing()
+
+
+def ipr() -> Any:
+    """The route socket of the place in which the caller stands."""
+    return standing.place.ipr
+
+
+def nft() -> Any:
+    """The nftables context of the place in which the caller stands."""
+    return standing.place.nft
+
+
+class Registry:
+    """The agent's places by number: what a client holds is the number, never a descriptor."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, Place] = {}
+        self._last = 0
+
+    def add(self, place: Place) -> int:
+        """Keep a place; returns its number."""
+        self._last += 1
+        self._places[self._last] = place
+        return self._last
+
+    def get(self, number: int) -> Place:
+        """The place of that number; `KeyError` if it was closed."""
+        return self._places[number]
+
+    def close(self, number: int) -> None:
+        """Close a place; closing it again does nothing."""
+        place = self._places.pop(number, None)
+        if place is not None:
+            place.close()
+
+
+registry = Registry()

@@ -1,0 +1,51 @@
+"""Sockets born in the namespace where the caller stands, given away by descriptor.
+
+A socket keeps the namespace in which it was made (network_namespaces(7)), so whoever receives
+it can connect, bind and listen there from anywhere.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from natlab.kernel.wire import Fd
+
+_ETH_P_ALL: Final = 0x0003
+_NETLINK_NETFILTER: Final = 12
+_SOL_NETLINK: Final = 270
+_NETLINK_ADD_MEMBERSHIP: Final = 1
+_BUFFER_BYTES: Final = 8 << 20
+_SO_TIMESTAMPNS: Final = 35
+
+
+def open_socket(family: int, kind: int, protocol: int = 0) -> Fd:
+    """A socket of this namespace. Equivalent to: socket(2) after `ip netns exec`."""
+    return Fd(socket.socket(family, kind, protocol).detach())
+
+
+def open_capture(interface: str | None) -> Fd:
+    """A packet socket that sees every frame of an interface, or of all: packet(7), as tcpdump's.
+
+    Frames carry the kernel's time stamps. It is bound when it is given away: what is sent after
+    this call is seen.
+
+    Raises:
+        OSError: ENODEV, no interface of that name here.
+    """
+    everything = 0 if interface else socket.htons(_ETH_P_ALL)
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, everything)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    if interface:
+        sock.bind((interface, _ETH_P_ALL))
+    return Fd(sock.detach())
+
+
+def open_netfilter(group: int) -> Fd:
+    """A netfilter netlink socket that has joined a multicast group (9: nftables traces)."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    sock.bind((0, 0))
+    sock.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
+    return Fd(sock.detach())

@@ -1,0 +1,276 @@
+"""NAT and filter rules as values: what natlab puts into a host's one table, before it is applied.
+
+The table is `ip natlab`; its chains have Docker's names. A rule is an nftables JSON expression
+list (libnftables-json(5)) with the chain it belongs to and the end of the chain it joins.
+
+    PREROUTING   nat         to an address of this host → DOCKER
+    OUTPUT       nat         the same for what the host itself sends, 127.0.0.0/8 left out
+    POSTROUTING  nat         masquerade, newest network first
+    DOCKER       from both   one DNAT rule for each published port
+    FORWARD      filter      → DOCKER-ISOLATION, → DOCKER-FORWARD
+    DOCKER-ISOLATION         drops between networks
+    DOCKER-FORWARD           links and published ports on top, then each network's own rules
+
+The rules are those of Docker 1.3 to 20.10 with the iptables back end, in nftables' words.
+A base chain ends with a rule that only counts: iptables counts packets that reach a chain's
+policy, nftables does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any, Final, Literal
+
+FAMILY: Final = "ip"
+TABLE: Final = "natlab"
+POLICY_COMMENT: Final = "policy"
+
+Expr = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RuleSpec:
+    """One rule to be: its chain, its expressions, and the end of the chain where it is put."""
+
+    chain: str
+    exprs: tuple[Expr, ...]
+    at: Literal["top", "end"] = "end"
+
+    def __post_init__(self) -> None:
+        if not self.exprs:
+            raise ValueError(f"a rule of chain {self.chain} without expressions")
+
+    def add_command(self) -> Expr:
+        """The libnftables command that adds it."""
+        rule = {"family": FAMILY, "table": TABLE, "chain": self.chain, "expr": list(self.exprs)}
+        return {"insert" if self.at == "top" else "add": {"rule": rule}}
+
+
+def _match(left: Expr, right: Any, op: str = "==") -> Expr:
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+def _meta(key: str) -> Expr:
+    return {"meta": {"key": key}}
+
+
+def _field(protocol: str, field: str) -> Expr:
+    return {"payload": {"protocol": protocol, "field": field}}
+
+
+def _prefix(network: IPv4Network) -> Expr:
+    return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
+
+
+_COUNTER: Final[Expr] = {"counter": None}
+_ACCEPT: Final[Expr] = {"accept": None}
+_DROP: Final[Expr] = {"drop": None}
+_TO_THIS_HOST: Final[Expr] = _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
+_NOT_LOOPBACK: Final[Expr] = _match(
+    _field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")), op="!="
+)
+_ESTABLISHED: Final[Expr] = _match(
+    {"ct": {"key": "state"}}, ["established", "related"], op="in"
+)
+
+
+def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
+    """The commands that make the empty table: chains, jumps, and the counters of the policies.
+
+    Equivalent to: `nft add table ip natlab`, `nft add chain ip natlab PREROUTING '{ type nat hook
+    prerouting priority -100; }'` and so on.
+    """
+    commands: list[Expr] = [{"add": {"table": {"family": FAMILY, "name": TABLE}}}]
+    commands += [_chain(name) for name in ("DOCKER", "DOCKER-ISOLATION", "DOCKER-FORWARD")]
+    for name, kind, hook, priority in (
+        ("PREROUTING", "nat", "prerouting", -100),
+        ("OUTPUT", "nat", "output", -100),
+        ("POSTROUTING", "nat", "postrouting", 100),
+        ("FORWARD", "filter", "forward", 0),
+    ):
+        commands.append(_chain(name, type=kind, hook=hook, prio=priority, policy="accept"))
+    output = () if not userland_proxy else (_NOT_LOOPBACK,)
+    rules = [
+        RuleSpec("PREROUTING", (_TO_THIS_HOST, _COUNTER, {"jump": {"target": "DOCKER"}})),
+        RuleSpec("OUTPUT", (*output, _TO_THIS_HOST, _COUNTER, {"jump": {"target": "DOCKER"}})),
+        RuleSpec("FORWARD", (_COUNTER, {"jump": {"target": "DOCKER-ISOLATION"}})),
+        RuleSpec("FORWARD", (_COUNTER, {"jump": {"target": "DOCKER-FORWARD"}})),
+    ]
+    commands += [rule.add_command() for rule in rules]
+    commands += [_policy_counter(c) for c in ("PREROUTING", "OUTPUT", "POSTROUTING", "FORWARD")]
+    return commands
+
+
+def _chain(name: str, **base: Any) -> Expr:
+    return {"add": {"chain": {"family": FAMILY, "table": TABLE, "name": name, **base}}}
+
+
+def _policy_counter(chain: str) -> Expr:
+    rule = {"family": FAMILY, "table": TABLE, "chain": chain, "expr": [_COUNTER]}
+    return {"add": {"rule": {**rule, "comment": POLICY_COMMENT}}}
+
+
+def masquerade(subnet: IPv4Network, bridge: str) -> RuleSpec:
+    """Packets of a network that leave by another interface take that interface's address.
+
+    Equivalent to: `iptables -t nat -A POSTROUTING -s SUBNET ! -o BRIDGE -j MASQUERADE`.
+    Source: moby, `programChainRule` of the bridge driver; `! -o BRIDGE` since 1.2.0.
+    """
+    return RuleSpec(
+        "POSTROUTING",
+        (
+            _match(_field("ip", "saddr"), _prefix(subnet)),
+            _match(_meta("oifname"), bridge, op="!="),
+            _COUNTER,
+            {"masquerade": None},
+        ),
+        at="top",
+    )
+
+
+def dnat(
+    bridge: str,
+    host_ip: IPv4Address,
+    host_port: int,
+    to: IPv4Address,
+    to_port: int,
+    proto: str,
+    *,
+    userland_proxy: bool = True,
+) -> RuleSpec:
+    """What comes for a port of this host goes to a container's port.
+
+    With the userland proxy on, what comes from the bridge itself is left to the proxy.
+    Equivalent to: `iptables -t nat -A DOCKER ! -i BRIDGE -p tcp --dport HOST_PORT -j DNAT
+    --to-destination TO:TO_PORT`.
+    """
+    exprs: list[Expr] = []
+    if userland_proxy:
+        exprs.append(_match(_meta("iifname"), bridge, op="!="))
+    if int(host_ip):
+        exprs.append(_match(_field("ip", "daddr"), str(host_ip)))
+    exprs += [
+        _match(_field(proto, "dport"), host_port),
+        _COUNTER,
+        {"dnat": {"addr": str(to), "port": to_port}},
+    ]
+    return RuleSpec("DOCKER", tuple(exprs))
+
+
+def accept_published(bridge: str, to: IPv4Address, to_port: int, proto: str) -> RuleSpec:
+    """A published port may be reached through FORWARD, whatever the policy is.
+
+    Equivalent to: `iptables -I DOCKER ! -i BRIDGE -o BRIDGE -p tcp -d TO --dport PORT -j ACCEPT`.
+    """
+    return RuleSpec(
+        "DOCKER-FORWARD",
+        (
+            _match(_meta("iifname"), bridge, op="!="),
+            _match(_meta("oifname"), bridge),
+            _match(_field("ip", "daddr"), str(to)),
+            _match(_field(proto, "dport"), to_port),
+            _COUNTER,
+            _ACCEPT,
+        ),
+        at="top",
+    )
+
+
+def hairpin(address: IPv4Address, port: int, proto: str) -> RuleSpec:
+    """A container that reaches itself through its host's address must not see its own address.
+
+    Equivalent to: `iptables -t nat -A POSTROUTING -s IP -d IP -p tcp --dport PORT -j MASQUERADE`.
+    """
+    return RuleSpec(
+        "POSTROUTING",
+        (
+            _match(_field("ip", "saddr"), str(address)),
+            _match(_field("ip", "daddr"), str(address)),
+            _match(_field(proto, "dport"), port),
+            _COUNTER,
+            {"masquerade": None},
+        ),
+        at="top",
+    )
+
+
+def masquerade_local(bridge: str) -> RuleSpec:
+    """What the host sends from an address of its own to a published 127.0.0.1 port, proxy off.
+
+    Equivalent to: `iptables -t nat -A POSTROUTING -o BRIDGE -m addrtype --src-type LOCAL
+    -j MASQUERADE`.
+    """
+    from_here = _match({"fib": {"result": "type", "flags": ["saddr"]}}, "local")
+    return RuleSpec(
+        "POSTROUTING",
+        (_match(_meta("oifname"), bridge), from_here, _COUNTER, {"masquerade": None}),
+        at="top",
+    )
+
+
+def forward_network(bridge: str, *, icc: bool = True) -> tuple[RuleSpec, ...]:
+    """A network's own rules: answers come in, containers talk (or not), everything may leave.
+
+    Equivalent to: `iptables -A FORWARD -o BR -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT;
+    iptables -A FORWARD -i BR ! -o BR -j ACCEPT; iptables -A FORWARD -i BR -o BR -j ACCEPT` (DROP
+    with `--icc=false`).
+    """
+    into, out = _match(_meta("oifname"), bridge), _match(_meta("iifname"), bridge)
+    away = _match(_meta("oifname"), bridge, op="!=")
+    return (
+        RuleSpec("DOCKER-FORWARD", (into, _ESTABLISHED, _COUNTER, _ACCEPT)),
+        RuleSpec("DOCKER-FORWARD", (out, away, _COUNTER, _ACCEPT)),
+        RuleSpec("DOCKER-FORWARD", (out, into, _COUNTER, _ACCEPT if icc else _DROP)),
+    )
+
+
+def link(bridge: str, parent: IPv4Address, child: IPv4Address, port: int, proto: str) -> tuple[RuleSpec, ...]:
+    """`--link` where icc is off: this container may use that one's port, and be answered.
+
+    Equivalent to: `iptables -I FORWARD -i BR -o BR -p tcp -s PARENT -d CHILD --dport PORT -j ACCEPT`
+    and the same with `-s CHILD -d PARENT --sport PORT`. Source: moby, `bridge/link.go`.
+    """
+
+    def way(src: IPv4Address, dst: IPv4Address, field: str) -> RuleSpec:
+        return RuleSpec(
+            "DOCKER-FORWARD",
+            (
+                _match(_meta("iifname"), bridge),
+                _match(_meta("oifname"), bridge),
+                _match(_field("ip", "saddr"), str(src)),
+                _match(_field("ip", "daddr"), str(dst)),
+                _match(_field(proto, field), port),
+                _COUNTER,
+                _ACCEPT,
+            ),
+            at="top",
+        )
+
+    return way(parent, child, "dport"), way(child, parent, "sport")
+
+
+def isolate(one: str, other: str) -> tuple[RuleSpec, ...]:
+    """Two networks of one host do not reach each other.
+
+    Equivalent to: `iptables -I DOCKER-ISOLATION -i ONE -o OTHER -j DROP`, and the other way.
+    """
+    return tuple(
+        RuleSpec(
+            "DOCKER-ISOLATION",
+            (_match(_meta("iifname"), a), _match(_meta("oifname"), b), _COUNTER, _DROP),
+        )
+        for a, b in ((one, other), (other, one))
+    )
+
+
+def canonical(exprs: Any) -> Any:
+    """Expressions without what the kernel counts, so that a rule compares equal to itself."""
+    if isinstance(exprs, dict):
+        return {
+            key: None if key == "counter" else canonical(value) for key, value in exprs.items()
+        }
+    if isinstance(exprs, (list, tuple)):
+        plain = [canonical(item) for item in exprs]
+        return sorted(plain) if plain and all(isinstance(i, str) for i in plain) else plain
+    return exprs

@@ -1,0 +1,38 @@
+"""Small programs that run inside a lab, each a script of the standard library alone.
+
+A lab host has them on its PATH under the names below: `myapp` is the seed's demo application,
+`docker-proxy` is Docker's userland proxy, `tcpdump` runs the real one where dropping privileges
+is impossible.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Final
+
+BIN: Final = "/run/natlab/bin"
+_SCRIPTS: Final = {"myapp": "myapp.py", "docker-proxy": "docker_proxy.py", "tcpdump": "tcpdump.py"}
+
+
+def launchers() -> dict[str, str]:
+    """The shell scripts that a lab host gets in `/run/natlab/bin`, by name."""
+    here = Path(__file__).resolve().parent
+    python = shlex.quote(sys.executable)
+    scripts = {
+        name: f'#!/bin/sh\nexec {python} -I -S {shlex.quote(str(here / file))} "$@"\n'
+        for name, file in _SCRIPTS.items()
+    }
+    paths = shlex.quote(os.pathsep.join(os.path.abspath(p) for p in sys.path if p))
+    scripts["natlab"] = (
+        f'#!/bin/sh\nPYTHONPATH={paths} exec {python} -m natlab "$@"\n'
+    )
+    return scripts
+
+
+def path_inside() -> str:
+    """The PATH of whatever is started in a lab: our programs, then root's usual places."""
+    usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return f"{BIN}:{os.path.dirname(sys.executable)}:{usual}"

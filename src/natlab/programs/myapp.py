@@ -1,0 +1,77 @@
+"""The seed's demo application: tells each client which source address the container saw.
+
+    myapp [--udp] [--bind ADDRESS] [PORT]        (PORT is 8080 unless given)
+
+Over TCP it speaks just enough HTTP for curl and a browser, and plain text for nc; over UDP it
+answers each datagram. One line a client goes to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import selectors
+import socket
+
+
+def answer(name: str, peer: tuple[str, int], local: tuple[str, int], proto: str) -> str:
+    """The one sentence that matters: who asked, who answers, at which port."""
+    return f"{name} saw {peer[0]}:{peer[1]} ask {local[0]}:{local[1]}/{proto}\n"
+
+
+def serve_tcp(listener: socket.socket, name: str) -> None:
+    """Answer one client; a client that says nothing for a second is answered as well."""
+    client, peer = listener.accept()
+    with client:
+        client.settimeout(1)
+        try:
+            request = client.recv(65536)
+        except (TimeoutError, ConnectionError):
+            request = b""
+        text = answer(name, peer, client.getsockname(), "tcp")
+        print(text, end="", flush=True)
+        body = text.encode()
+        head = b""
+        if request[:4] in (b"GET ", b"HEAD"):
+            head = (
+                f"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+            ).encode()
+        try:
+            client.sendall(head + body)
+        except ConnectionError:
+            return
+
+
+def serve_udp(sock: socket.socket, name: str) -> None:
+    """Answer one datagram."""
+    _, peer = sock.recvfrom(65536)
+    text = answer(name, peer, sock.getsockname(), "udp")
+    print(text, end="", flush=True)
+    sock.sendto(text.encode(), peer)
+
+
+def main() -> None:
+    """Listen until killed."""
+    parser = argparse.ArgumentParser(prog="myapp", description="natlab's demo application")
+    parser.add_argument("port", nargs="?", type=int, default=8080)
+    parser.add_argument("--udp", action="store_true", help="serve UDP as well, on the same port")
+    parser.add_argument("--bind", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--name", default=socket.gethostname(), help="the name to answer with")
+    options = parser.parse_args()
+    ready = selectors.DefaultSelector()
+    try:
+        listener = socket.create_server((options.bind, options.port), backlog=64)
+        ready.register(listener, selectors.EVENT_READ, serve_tcp)
+        if options.udp:
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.bind((options.bind, options.port))
+            ready.register(sock, selectors.EVENT_READ, serve_udp)
+    except OSError as error:
+        raise SystemExit(f"myapp: cannot listen on {options.bind}:{options.port}: {error.strerror}")
+    print(f"myapp listens on {options.bind}:{options.port}", flush=True)
+    while True:
+        for key, _ in ready.select():
+            key.data(key.fileobj, options.name)
+
+
+if __name__ == "__main__":
+    main()
