@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from natlab.engine.host import Host
     from natlab.engine.lab import Lab
     from natlab.engine.network import Network
-    from natlab.engine.probe import Probe, ping, tcp, udp
+    from natlab.engine.probe import Probe, inject, ping, tcp, udp
 
 try:
     __version__ = version("natlab")
@@ -36,6 +36,7 @@ _HOMES = {
     "Lab": "lab",
     "Network": "network",
     "Probe": "probe",
+    "inject": "probe",
     "ping": "probe",
     "tcp": "probe",
     "udp": "probe",
@@ -52,6 +53,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "inject",
     "ping",
     "tcp",
     "udp",

@@ -16,3 +16,7 @@ class UsageError(NatlabError):
 
 class UnsupportedError(NatlabError):
     """This kernel, machine or user cannot do it; the message names the missing thing and the remedy."""
+
+
+class LabGoneError(NatlabError):
+    """The lab's process ended (killed, or closed elsewhere), and the lab with it."""

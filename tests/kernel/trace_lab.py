@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -196,16 +197,21 @@ def server(node: str, address: str, port: int) -> socket.socket:
         return socket.create_server((address, port))
 
 
-def send(flow: Flow) -> Flow:
-    """Connect from the flow's origin; what the kernel answers is not of interest here."""
+def send(flow: Flow, *, answered: bool) -> None:
+    """Connect from the flow's origin, and wait for the answer if there will be one."""
     with standing_in(flow.origin), socket.socket() as client:
-        client.bind(("0.0.0.0", 40000))
-        client.settimeout(20)
-        timeout = 0.5 if sys.argv[2] == "dropped" else 20
-        client.settimeout(timeout)
-        with contextlib.suppress(ConnectionRefusedError, TimeoutError):
+        client.bind(("0.0.0.0", flow.sport))
+        client.setblocking(answered)
+        with contextlib.suppress(ConnectionRefusedError, BlockingIOError):
             client.connect((flow.dst, flow.dport))
-    return flow
+
+
+def events_until_drop(sock: socket.socket) -> list[trace.TraceEvent]:
+    found = list(events(sock))
+    while not any(event.verdict == "drop" for event in found):
+        select.select([sock], [], [])
+        found += events(sock)
+    return found
 
 
 def rule_texts() -> dict[tuple[str, str, int], str]:
@@ -240,9 +246,10 @@ def main() -> None:
     with packets_stamped():
         captures = {node: capture_on(node) for node in NODES}
     listener = listen_to_traces()
-    flow = send(FLOWS[which])
+    flow, dropped = FLOWS[which], which == "dropped"
+    send(flow, answered=not dropped)
+    traced = events_until_drop(listener) if dropped else list(events(listener))
     seen = [each for node, sock in captures.items() for each in sightings(node, sock)]
-    traced = list(events(listener))
     table = run("conntrack -L")
     texts = rule_texts()
     journey = assemble(
@@ -265,7 +272,9 @@ def main() -> None:
                 "chain": event.chain,
                 "kind": event.kind,
                 "verdict": event.verdict,
-                "rule": texts.get((f"{event.family} {event.table}", event.chain, event.rule_handle)),
+                "rule": texts.get(
+                    (f"{event.family} {event.table}", event.chain, event.rule_handle)
+                ),
                 "packet": event.packet.summary() if event.packet else None,
                 "state": event.ct_state,
             }

@@ -46,7 +46,7 @@ def test_the_kernel_counts_bytes_where_letters_have_two():
         names.check_interface_name("é" * 8)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "a\tb", "a:1", "veth%d", "é", "a\0"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "a\tb", "a:1", "veth%d", "a\0"])
 def test_what_the_kernel_refuses_as_an_interface_name_is_refused_before_it(name):
     with pytest.raises(UsageError, match=r"interface name .*(give|choose|use) "):
         names.check_interface_name(name)
@@ -60,8 +60,14 @@ def refusal_of(name):
     return ""
 
 
+@pytest.mark.parametrize("name", ["é", "a\x7f", "a\u2028"])
+def test_an_interface_name_that_a_listing_would_garble_is_refused(name):
+    with pytest.raises(UsageError, match=r"use letters, digits, '-', '_' and '\.'$"):
+        names.check_interface_name(name)
+
+
 @given(st.text() | st.text(st.sampled_from("ab0-_./:% \n"), min_size=1, max_size=16))
-def test_an_interface_name_passes_just_when_the_kernel_would_take_it_as_it_is(name):
+def test_an_interface_name_passes_just_when_it_is_short_and_plain(name):
     taken = 1 <= len(name.encode()) <= 15 and name not in {".", ".."}
     taken = taken and all("!" <= c <= "~" and c not in "/:%" for c in name)
     assert bool(refusal_of(name)) != taken

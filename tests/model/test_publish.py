@@ -101,13 +101,15 @@ def test_the_parts_land_where_they_belong():
         ("localhost:8080:80", "invalid IP address: localhost"),
         ("127.0.0.256:8080:80", "invalid IP address: 127.0.0.256"),
         ("1.2.3.4:5:6:7", "invalid IP address: 1.2.3.4:5"),
-        ("[::1:80:80", "invalid IP address: [::1"),
+        ("[::1:80:80", "invalid IP address [::1: address [::1:: missing ']' in address"),
+        ("[::1]:1:2:3", "invalid IP address [::1]:1: address [::1]:1:: too many colons in address"),
         ("[fe80::1%eth0]:80:80", "invalid IP address: fe80::1%eth0"),
         (
             "8000-8001:80-82",
             "invalid ranges specified for container and host Ports: 80-82 and 8000-8001",
         ),
         ("80:80-82", "invalid ranges specified for container and host Ports: 80-82 and 80"),
+        ("0:80-82", "invalid ranges specified for container and host Ports: 80-82 and 0"),
     ],
 )
 def test_what_docker_refuses_is_refused_in_its_words(text, message):

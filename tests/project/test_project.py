@@ -146,10 +146,9 @@ def test_no_target_is_taken_for_a_file_of_its_name(target: str) -> None:
     assert re.search(rf"^\.PHONY:.*\b{target}\b", MAKEFILE, re.MULTILINE)
 
 
-def test_parallel_make_sets_up_one_environment_after_the_other() -> None:
-    alone = make("-n", "lint", "lab", "test").stdout
-    assert alone
-    assert make("-n", "-j8", "lint", "lab", "test").stdout == alone
+def test_parallel_make_runs_one_target_after_the_other() -> None:
+    # GNU make's own promise, when it has no prerequisites: all targets share one environment.
+    assert re.search(r"^\.NOTPARALLEL:$", MAKEFILE, re.MULTILINE)
 
 
 # --- scripts and the Vagrantfile -----------------------------------------------------------

@@ -70,9 +70,13 @@ class Host(Node):
         self._containers[name] = container
         return container
 
+    def container_names(self) -> list[str]:
+        """The names of every container here, whoever made it. Equivalent to: `ip netns list`."""
+        return self.place.call(namespaces.list_named)
+
     def containers(self) -> list[Container]:
-        """Every container here, whoever made it, by name. Equivalent to: `ip netns list`."""
-        names = self.place.call(namespaces.list_named)
+        """Every container here, whoever made it, by name."""
+        names = self.container_names()
         for gone in set(self._containers) - set(names):
             self._containers.pop(gone).place.close()
         return [self._opened(name) for name in names]
@@ -83,14 +87,14 @@ class Host(Node):
         Raises:
             UsageError: there is none of that name; the message has the nearest ones.
         """
-        known = self.place.call(namespaces.list_named)
+        known = self.container_names()
         if name not in known:
             raise unknown("container", name, known, place=f"on {self.name}")
         return self._opened(name)
 
     def find_container(self, name: str) -> Container | None:
         """One container by name, or None."""
-        return self._opened(name) if name in self.place.call(namespaces.list_named) else None
+        return self._opened(name) if name in self.container_names() else None
 
     def _opened(self, name: str) -> Container:
         number = self.place.call(namespaces.open_named, name)
@@ -148,17 +152,8 @@ class Host(Node):
             del self._networks[gone]
         for name, link in found.items():
             if name not in self._networks or self._networks[name].gateway != link.ipv4[0].ip:
-                self._networks[name] = self._read_network(name, link.ipv4[0], link.mtu)
+                self._networks[name] = Network(self, name, link.ipv4[0], link.mtu)
         return list(self._networks.values())
-
-    def _read_network(self, bridge: str, interface: IPv4Interface, mtu: int) -> Network:
-        network = Network(self, bridge, interface, mtu)
-        for container in network.containers():
-            eth0 = container.find_link("eth0")
-            for address in eth0.ipv4 if eth0 else ():
-                if address.ip in network.subnet:
-                    network.pool.allocate(address.ip)
-        return network
 
     def network(self, bridge: str = DOCKER0) -> Network:
         """One network by its bridge's name.

@@ -27,6 +27,7 @@ class Network:
         self.mtu = mtu
         self.icc = icc
         self.pool = AddressPool(self.subnet, self.gateway)
+        self._attached: dict[str, IPv4Address] = {}
 
     def __repr__(self) -> str:
         return f"<Network {self.bridge} {self.gateway}/{self.subnet.prefixlen} on {self.host.name}>"
@@ -42,6 +43,7 @@ class Network:
         Raises:
             NatlabError: the address is taken, the pool is used up, or eth0 exists already.
         """
+        self._notice_others()
         ip = self.pool.allocate(None if address is None else IPv4Address(address))
         host_end = veth_name(f"{self.host.name}/{container.name}/{self.bridge}")
         try:
@@ -62,7 +64,27 @@ class Network:
             ) from error
         if self.host.hairpin:
             self.host.place.call(links.set_hairpin, host_end, on=True)
+        self._attached[container.name] = ip
         return ip
+
+    def _notice_others(self) -> None:
+        """Bring the pool in line with the kernel: addresses given by hand, containers gone."""
+        names = self.host.container_names()
+        for gone in self._attached.keys() - set(names):
+            self.pool.release(self._attached.pop(gone))
+        strangers = [name for name in names if name not in self._attached]
+        taken = {
+            interface.ip
+            for name in strangers
+            for link in self.host.container(name).links()
+            for interface in link.ipv4
+            if interface.ip in self.subnet and interface.ip not in self.pool.reserved
+        }
+        ours = set(self._attached.values())
+        for ip in set(self.pool.allocated) - ours - taken:
+            self.pool.release(ip)
+        for ip in taken - set(self.pool.allocated):
+            self.pool.allocate(ip)
 
     def detach(self, container: Container) -> None:
         """Unplug a container. Equivalent to: `docker network disconnect BRIDGE NAME`."""
@@ -70,6 +92,7 @@ class Network:
         host_end = container.host_end
         if host_end:
             self.host.place.call(links.delete, host_end)
+        self._attached.pop(container.name, None)
         self.pool.release(ip)
 
     def containers(self) -> list[Container]:

@@ -189,6 +189,30 @@ def ping(client: Node, host: str, *, server: Node | None = None, timeout: float 
         return Probe("icmp", client.name, host, outcome, arrived, None, peer)
 
 
+def inject(
+    sender: Node, source: str, target: str, *, receiver: Node, port: int = 4999, timeout: float = PATIENCE
+) -> Packet | None:
+    """Send one UDP datagram with any source address; returns it as it arrived, or None.
+
+    Args:
+        sender: The node that writes the packet (raw, so its own address does not matter).
+        source: The source address to write into it.
+        target: Where it goes.
+        receiver: The node that it should reach.
+        port: Both ports.
+        timeout: Seconds to wait for it there.
+    """
+    with (
+        receiver.capture() as seen,
+        sender.socket(kind=socket.SOCK_RAW, protocol=socket.IPPROTO_RAW) as raw,
+    ):
+        try:
+            raw.sendto(craft.udp(source, target, port, port, b"natlab"), (target, 0))
+        except OSError:
+            return None
+        return seen.wait_for(lambda packet: packet.dport == port, timeout)
+
+
 def client_address(client: Node, host: str) -> str:
     """The source address that a node uses towards another address; 0.0.0.0 without a route."""
     with client.socket(kind=socket.SOCK_DGRAM) as sock:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
-from natlab.errors import NatlabError
+from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel import namespaces, wire
 
 P = ParamSpec("P")
@@ -74,13 +74,13 @@ class Agent:
         """
         with self._lock:
             if not self.usable:
-                raise NatlabError("this lab was closed (or belongs to another process): make a new one")
+                raise LabGoneError("this lab was closed (or belongs to another process): make a new one")
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 fine, result = self._round_trip((place, function, args, kwargs))
             except (EOFError, BrokenPipeError, ConnectionResetError) as error:
                 self.close()
-                raise NatlabError("the lab's process was killed, and the lab with it") from error
+                raise LabGoneError("the lab's process was killed, and the lab with it: start again with `natlab up`") from error
             except BaseException:
                 self.close()  # cut off between question and answer: this socket can't be trusted
                 raise

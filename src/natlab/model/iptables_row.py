@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from natlab.model.iptables_layout import ANY_ADDRESS, ANY_INTERFACE, Row
 from natlab.model.iptables_matches import match_texts
 from natlab.model.iptables_targets import target_of
@@ -44,21 +42,21 @@ def row_of(rule: Rule) -> Row:
     A condition that its column cannot hold (a set, a range, a second one of its kind) is told in
     words after the columns, as is everything that iptables has no column for.
     """
-    row = Row(counter=rule.counter)
+    columns = dict(_EMPTY)
     told: list[Match] = []
     for match in rule.matches:
         placed = _column(match)
-        standing = getattr(row, placed[0]) if placed is not None else None
-        if placed is not None and standing in (_EMPTY[placed[0]], placed[1]):
-            row = replace(row, **{placed[0]: placed[1]})
-        else:
+        if placed is None or columns[placed[0]] not in (_EMPTY[placed[0]], placed[1]):
             told.append(match)
+        else:
+            columns[placed[0]] = placed[1]
     target, words = target_of(rule.statements)
     comment = [f"/* {rule.comment} */"] if rule.comment is not None else []
     extras = [*match_texts(told, _limits(rule)), *comment, *words]
     goto = "[goto] " if rule.verdict is not None and rule.verdict.kind == "goto" else ""
     text = goto + "".join(f" {extra}" for extra in extras)
-    return replace(row, target=target, protocol=_protocol_of(row, told), extras=text)
+    columns["protocol"] = _protocol_of(columns["protocol"], told)
+    return Row(**columns, target=target, extras=text, counter=rule.counter)
 
 
 def _column(match: Match) -> tuple[str, str] | None:
@@ -82,11 +80,11 @@ def _interface(name: str) -> str:
     return f"{name[:-1]}+" if name.endswith("*") else name
 
 
-def _protocol_of(row: Row, told: list[Match]) -> str:
+def _protocol_of(column: str, told: list[Match]) -> str:
     """The protocol column: the rule's own, or the one that a condition on its header implies."""
     implied = (match.key.partition(" ")[0] for match in told)
     found = next((name for name in implied if name in _IMPLY_A_PROTOCOL), "all")
-    return _PROTOCOLS.get(found, found) if row.protocol == "all" else row.protocol
+    return _PROTOCOLS.get(found, found) if column == _EMPTY["protocol"] else column
 
 
 def _limits(rule: Rule) -> list[str]:

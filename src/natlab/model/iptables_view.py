@@ -13,8 +13,8 @@ The form is that of iptables 1.8 (xshared.c and nft-ipv4.c), with the names of p
 it printed before 1.8.9 (`tcp`, not `6`). Some things differ, because the ruleset cannot tell or
 because iptables has no word: a rule without a counter shows `-` where iptables claims 0; `-m state`
 reads as `ctstate`; a condition that iptables cannot express, or that this module does not know,
-stands there in nft's own words. A part of an iptables rule that nft's listing leaves out (a comment)
-cannot be shown.
+stands there in nft's own words. What nft's listing leaves out of a rule that `iptables` wrote
+(its comment, say) cannot be shown.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _section(table: Table, name: str, style: Style) -> str:
 
 
 def _in_order(members: list[Chain], name: str) -> Iterator[Chain]:
-    """Built-in chains first, hook after hook, whether they exist or not; then the others by name."""
+    """Base chains by hook, an absent one as the empty built-in it stands for; then the rest."""
     for built_in in BUILT_IN[name]:
         hook = built_in.lower()
         here = [chain for chain in members if chain.hook == hook]

@@ -162,7 +162,9 @@ def follow(
     packet: Packet, sightings: Iterable[Sighting], visits: Mapping[str, Sequence[Visit]]
 ) -> Track:
     """Gather everything that was seen of one packet, each thing once."""
-    seen = {_place(each): each for each in reversed(_of_packet(packet, sightings))}
+    seen: dict[Key, Sighting] = {}
+    for each in _of_packet(packet, sightings):
+        seen.setdefault(_place(each), each)
     ordered = sorted(seen.values(), key=lambda each: each.at_ns)
     passed = {
         host: tuple(visit for visit in found if same_packet(visit.packet, packet))

@@ -58,11 +58,11 @@ def check_container_name(name: str) -> str:
 
 
 def check_interface_name(name: str) -> str:
-    """Check that the kernel takes this as an interface's name, letter for letter.
+    """Check that the kernel takes this as an interface's name, and a person can type it.
 
-    1 to 15 bytes; printable ASCII without space, `/` and `:`; neither `.` nor `..`. `%` is
-    refused too: the kernel reads `veth%d` as a pattern to number (dev_valid_name and
-    dev_alloc_name in net/core/dev.c).
+    The kernel wants 1 to 15 bytes without white space, `/` and `:`, neither `.` nor `..`, and
+    reads `veth%d` as a pattern to number (dev_valid_name and dev_alloc_name in net/core/dev.c).
+    Here it must be printable ASCII besides, so that it reads the same in every listing.
 
     Equivalent to: `ip link add NAME type dummy`.
 

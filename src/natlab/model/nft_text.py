@@ -74,7 +74,8 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        for self.number, line in self._lines:
+        for number, line in self._lines:
+            self.number = number
             if line.strip():
                 return line.strip()
         raise StopIteration

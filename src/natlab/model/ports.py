@@ -141,10 +141,8 @@ class _Ledger:
     held: dict[tuple[Proto, int], list[Address]] = field(default_factory=dict)
 
     def holder(self, address: Address, proto: Proto, port: int) -> Address | None:
-        """Give the address that stands in the way, the same one before a wider or narrower."""
+        """Give the address that stands in the way, the first that came."""
         holders = self.held.get((proto, port), [])
-        if address in holders:
-            return address
         return next((other for other in holders if _meet(address, other)), None)
 
     def add(self, binding: Binding) -> None:

@@ -141,7 +141,7 @@ def parse_publish(text: str) -> tuple[PublishSpec, ...]:
     port_text, proto_text = _port_and_proto(text, container_text)
     container = _parse_ports("containerPort", port_text)
     host = _parse_ports("hostPort", host_text) if host_text.strip("0") else None
-    if host and 1 != len(container) != len(host):
+    if host_text and 1 != len(container) != (len(host) if host else 1):
         raise UsageError(
             "invalid ranges specified for container and host Ports: "
             f"{port_text} and {host_text} (give both the same length)"
@@ -231,6 +231,10 @@ def _port_and_proto(text: str, container: str) -> tuple[str, str]:
 
 
 def _parse_ip(text: str) -> Address | None:
+    if text.startswith("[") and not text.endswith("]"):
+        shown = one_line(text)
+        why = "too many colons in address" if "]" in text else "missing ']' in address"
+        raise UsageError(f"invalid IP address {shown}: address {shown}:: {why}")
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not bare:
         return None

@@ -21,8 +21,9 @@ class Match:
 
     `key` is nft's own word for it ("ip saddr", "tcp dport", "fib daddr type", "ct state",
     "meta l4proto" …), with its mask if there is one ("ip saddr & 255.0.255.0"). `value` is the
-    text after the operator, without the quotes of a single name. The operator `!` is nft's "none of
-    these bits" (`tcp flags ! syn,ack`); of `ct state`, where a packet has just one, it reads as `!=`.
+    text after the operator, without the quotes of a single name. The operator `!` is nft's "none
+    of these bits" (`tcp flags ! syn,ack`); of `ct state`, where a packet has just one, it reads
+    as `!=`.
     """
 
     key: str

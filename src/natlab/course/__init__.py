@@ -1,0 +1,31 @@
+"""The course: steps in order, each with a build, checks and hints. This is what a step imports."""
+
+from __future__ import annotations
+
+from natlab.course.checks import Check, Fail, check
+from natlab.course.facts import (
+    answers,
+    container,
+    default_route,
+    expect,
+    forwarding,
+    has_address,
+    is_up,
+    plugged_in,
+    silent,
+)
+
+__all__ = [
+    "Check",
+    "Fail",
+    "answers",
+    "check",
+    "container",
+    "default_route",
+    "expect",
+    "forwarding",
+    "has_address",
+    "is_up",
+    "plugged_in",
+    "silent",
+]
