@@ -24,7 +24,7 @@ table ip natlab { # handle 1
 	}
 
 	chain OUTPUT { # handle 2
-		type nat hook output priority dstnat; policy accept;
+		type nat hook output priority -100; policy accept;
 		ip daddr != 127.0.0.0/8 fib daddr type local counter packets 0 bytes 0 jump DOCKER # handle 8
 		counter packets 3 bytes 432 comment "policy" # handle 9
 	}

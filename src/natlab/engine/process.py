@@ -118,7 +118,7 @@ class Process:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a program in a lab finds in its environment."""
     inherited = {k: v for k, v in os.environ.items() if k in ("TERM", "LANG", "LC_ALL", "TZ")}
-    return {**inherited, "PATH": path_inside(), "HOME": "/root", **(extra or {})}
+    return {**inherited, "PATH": path_inside(), "HOME": os.environ.get("HOME", "/"), **(extra or {})}
 
 
 def start(

@@ -47,6 +47,10 @@ def parse(text: str) -> Ruleset:
     Equivalent to: `nft -a list ruleset` read by a person. Handles are None without `-a`. The
     names of priorities are those of nft(8), for the bridge family its own.
 
+    nft writes its warnings (`# Warning: table ip nat is managed by iptables-nft, do not touch!`) to
+    its error stream, for tables with rules that only iptables can express: hand in both streams'
+    text, in any order of whole lines, for `managed_by_iptables` to be known.
+
     Raises:
         UsageError: The text is not a listing. What stands inside a rule is never an error.
     """

@@ -1,0 +1,5 @@
+"""`python -m natlab` is `natlab`."""
+
+from natlab.cli import main
+
+main()

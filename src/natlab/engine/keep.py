@@ -1,0 +1,212 @@
+"""Lasting labs: sandboxes that a keeper holds between two commands, found again by name.
+
+What is written down of a lab is a journal of intent: the keeper's pid, and when that process
+began, so that another process with the same pid is never taken for it. Everything else is read
+from the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from natlab.engine.lab import PINS, Lab
+from natlab.errors import LabGoneError, NatlabError
+from natlab.kernel import enter
+from natlab.kernel.agent import Agent, start_keeper
+from natlab.model.names import check_lab_name
+from natlab.programs import path_inside
+
+INSIDE: Final = "NATLAB_INSIDE"
+"""Set in a lab's own shells: there the keeper is process 1, and no journal is needed."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of the journal: a lab's name and its keeper."""
+
+    name: str
+    pid: int
+    began: int
+    """When the keeper began, in clock ticks since the machine did (proc_pid_stat(5))."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether that very process still runs."""
+        return _began(self.pid) == self.began
+
+
+def _began(pid: int) -> int | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def journal() -> Path:
+    """The directory of this user's labs; made when it is first needed.
+
+    Raises:
+        NatlabError: it is there but belongs to somebody else.
+    """
+    if os.geteuid() == 0:
+        path = Path("/run/natlab-labs")
+    elif base := os.environ.get("XDG_RUNTIME_DIR"):
+        path = Path(base, "natlab")
+    else:
+        path = Path("/tmp", f"natlab-{os.geteuid()}")  # noqa: S108 - its owner and mode are checked
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = path.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        raise NatlabError(f"{path} is not a directory of this user alone: remove it, or set XDG_RUNTIME_DIR")
+    return path
+
+
+def records() -> list[Record]:
+    """Every lab in the journal, alive or not, by name."""
+    return [record for path in sorted(journal().glob("*.json")) if (record := _read(path))]
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        return Record(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise NatlabError(f"{path} is damaged: remove it") from error
+
+
+@contextlib.contextmanager
+def _locked(name: str) -> Iterator[Path]:
+    """Nobody else starts or ends a lab of that name meanwhile."""
+    check_lab_name(name)
+    directory = journal()
+    with (directory / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield directory / f"{name}.json"
+
+
+def up(name: str) -> bool:
+    """Start a lab; returns False if it is up already. A lab whose keeper was killed is replaced.
+
+    Raises:
+        UsageError: the name is not valid.
+        UnsupportedError: this user may not make namespaces; the message has the remedy.
+    """
+    with _locked(name) as path:
+        record = _read(path)
+        if record is not None and record.alive:
+            return False
+        pid = start_keeper()
+        try:
+            _write(path, Record(name, pid, _began(pid) or 0))
+            agent = Agent.join(pid)
+            try:
+                Lab.within(agent)
+            finally:
+                agent.close()
+        except BaseException:
+            _end(pid)
+            path.unlink(missing_ok=True)
+            raise
+        return True
+
+
+def _write(path: Path, record: Record) -> None:
+    """Write it whole or not at all."""
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(record.__dict__))
+    draft.rename(path)
+
+
+def down(name: str) -> bool:
+    """End a lab and all that is in it; returns False if its keeper had been killed before.
+
+    Raises:
+        NatlabError: no lab of that name.
+    """
+    with _locked(name) as path:
+        record = _read(path)
+        if record is None:
+            raise NatlabError(_none(name))
+        alive = record.alive
+        if alive:
+            _end(record.pid)
+        path.unlink(missing_ok=True)
+        return alive
+
+
+def _end(pid: int) -> None:
+    """Ask the keeper to end, and wait until the kernel has ended everything else inside."""
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            select.select([pidfd], [], [])
+        finally:
+            os.close(pidfd)
+
+
+def keeper(name: str) -> int:
+    """The pid of a lab's keeper.
+
+    Raises:
+        NatlabError: no lab of that name is up.
+        LabGoneError: its keeper was killed, and the lab with it.
+    """
+    if os.environ.get(INSIDE):
+        return 1
+    check_lab_name(name)
+    record = _read(journal() / f"{name}.json")
+    if record is None:
+        raise NatlabError(_none(name))
+    if not record.alive:
+        raise LabGoneError(
+            f"lab {name!r} is gone: its keeper (process {record.pid}) was killed."
+            " Start it again with `natlab up`"
+        )
+    return record.pid
+
+
+def _none(name: str) -> str:
+    others = [record.name for record in records() if record.alive]
+    known = f" (up: {', '.join(others)}; choose with --name)" if others else ""
+    return f"no lab {name!r} is up{known}: start it with `natlab up`"
+
+
+@contextlib.contextmanager
+def opened(name: str) -> Iterator[Lab]:
+    """Work in a lab that is up; it stays when the block ends.
+
+    Raises:
+        NatlabError: no lab of that name is up.
+        LabGoneError: its keeper was killed.
+    """
+    pid = keeper(name)
+    try:
+        agent = Agent.join(pid)
+    except ProcessLookupError as error:
+        raise LabGoneError(f"lab {name!r} ended just now: start it again with `natlab up`") from error
+    try:
+        yield Lab.within(agent)
+    finally:
+        agent.close()
+
+
+def enter_node(name: str, node: str, argv: list[str]) -> int:
+    """Run a program in a node, in front of this terminal; returns its exit code.
+
+    The calling process moves into the lab for good: nothing else can be done in it afterwards.
+    """
+    env = {**os.environ, "PATH": path_inside(), INSIDE: "1", "NATLAB_NAME": name, "NATLAB_NODE": node}
+    return enter.run(keeper(name), f"{PINS}/hosts", node, argv, env)
