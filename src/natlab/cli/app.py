@@ -21,7 +21,7 @@ app = typer.Typer(
 DEFAULT_LAB = "classroom"
 
 Name = Annotated[
-    str, typer.Option("--name", "-n", envvar="NATLAB_NAME", help="Which lab, if there are several.")
+    str, typer.Option("--name", envvar="NATLAB_NAME", help="Which lab, if there are several.")
 ]
 StepArgument = Annotated[str, typer.Argument(metavar="STEP", help="A step's number or name.")]
 OptionalStep = Annotated[

@@ -212,11 +212,19 @@ class Host(Node):
             )
         self.set_sysctl("net.bridge.bridge-nf-call-iptables", 1)
 
-    def publish(self, container: Container, *specs: str) -> tuple[Published, ...]:
+    def publish(
+        self, container: Container, *specs: str, proxy: bool = True
+    ) -> tuple[Published, ...]:
         """Publish ports of a container at this host's addresses.
 
         Each spec is as `docker run -p` takes it: `8080`, `80:8080`, `127.0.0.1:80:8080`,
         `IP::8080`, `53:53/udp`, ranges. All or none are published.
+
+        Args:
+            container: Whose ports.
+            specs: What `-p` takes.
+            proxy: False leaves out the userland proxy where the host has one: the rules alone,
+                as a person types them.
 
         Returns:
             What was published, in Docker's order: by container port, then protocol.
@@ -232,7 +240,7 @@ class Host(Node):
         pairs = zip(wanted, bindings, strict=True)
         published = tuple(item for spec, binding in pairs for item in spec.published(binding))
         try:
-            self._apply_published(network, address, published)
+            self._apply_published(network, address, published, proxy=proxy)
         except BaseException:
             self.ports.release(bindings)
             raise
@@ -244,18 +252,20 @@ class Host(Node):
                 return network
         raise NatlabError(f"{address} is in no network of {self.name}: attach the container first")
 
-    def _apply_published(self, network: Network, address: IPv4Address, published: tuple[Published, ...]) -> None:
+    def _apply_published(
+        self, network: Network, address: IPv4Address, published: tuple[Published, ...], *, proxy: bool
+    ) -> None:
         started: list[tuple[Published, IPv4Address, Process]] = []
         try:
-            if self.userland_proxy:
+            if self.userland_proxy and proxy:
                 started = [(item, address, self._start_proxy(item, address)) for item in published]
-            else:
+            elif not self.userland_proxy:
                 self._allow_hairpin(network)
             self.firewall_ready()
             self.place.call(firewall.add, self._specs(network.bridge, address, published))
         except BaseException:
-            for _, _, proxy in started:
-                proxy.kill()
+            for _, _, process in started:
+                process.kill()
             raise
         self._proxies += started
 

@@ -22,7 +22,7 @@ from typing import Final
 from natlab.engine.lab import PINS, Lab
 from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel import enter
-from natlab.kernel.agent import Agent, start_keeper
+from natlab.kernel.agent import Agent
 from natlab.model.names import check_lab_name
 from natlab.programs import path_inside
 
@@ -107,18 +107,16 @@ def up(name: str) -> bool:
         record = _read(path)
         if record is not None and record.alive:
             return False
-        pid = start_keeper()
+        agent = Agent.keep()
         try:
-            _write(path, Record(name, pid, _began(pid) or 0))
-            agent = Agent.join(pid)
-            try:
-                Lab.within(agent)
-            finally:
-                agent.close()
+            Lab.within(agent)
+            _write(path, Record(name, agent.pid, _began(agent.pid) or 0))
         except BaseException:
-            _end(pid)
+            _end(agent.pid)
+            agent.close()
             path.unlink(missing_ok=True)
             raise
+        agent.leave()
         return True
 
 

@@ -11,6 +11,7 @@ from natlab.kernel import firewall, links
 from natlab.model import firewall as rules
 from natlab.model.addresses import AddressPool, mac_for
 from natlab.model.names import veth_name
+from natlab.model.state import ForwardingEntry
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
@@ -99,6 +100,10 @@ class Network:
         """The host's containers whose eth0 is a port of this bridge."""
         ports = {link.name for link in self.host.links() if link.master == self.bridge}
         return [c for c in self.host.containers() if c.host_end in ports]
+
+    def forwarding_table(self) -> tuple[ForwardingEntry, ...]:
+        """The MAC addresses that the bridge knows, and at which port. Equivalent to: `bridge fdb`."""
+        return self.host.place.call(links.forwarding_table, self.bridge)
 
     def masquerade(self) -> None:
         """What containers send to the outside takes the host's address.

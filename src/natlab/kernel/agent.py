@@ -7,6 +7,7 @@ inside a namespace is done by a small single-threaded process, the agent, one fo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,9 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from natlab.errors import LabGoneError, NatlabError
@@ -41,6 +44,7 @@ class Agent:
         self._owner = os.getpid()
         self.calls = 0
         self._sock, self._process, self.pid = _launch(mode, keeper)
+        _agents.add(self)
 
     @classmethod
     def start(cls) -> Agent:
@@ -65,6 +69,32 @@ class Agent:
         """False after close, after a call was cut off half-way, and in a forked child."""
         return self._sock.fileno() >= 0 and self._owner == os.getpid()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is usable and was not killed: asked before something is begun with it."""
+        if not self.usable:
+            return False
+        with self._lock:
+            try:
+                return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+
+    @classmethod
+    def keep(cls) -> Agent:
+        """Make a sandbox that outlives this process, and its keeper, whose pid is `pid`.
+
+        What is made through this agent, the keeper holds; after `leave` it waits for SIGTERM.
+        """
+        return cls("keep")
+
+    def leave(self) -> None:
+        """Let the keeper go on without us."""
+        self._sock.close()
+        self._process.returncode = 0  # it goes on after us; nobody here waits for it
+
     def call(self, place: int | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function of this room in a place (None: the sandbox itself); returns its result.
 
@@ -72,15 +102,17 @@ class Agent:
             NatlabError: the agent is gone.
             OSError: the kernel refused; the same error that the function raised.
         """
+        self._check_usable()  # before the lock, which a forked child may have inherited locked
         with self._lock:
-            if not self.usable:
-                raise LabGoneError("this lab was closed (or belongs to another process): make a new one")
+            self._check_usable()
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 fine, result = self._round_trip((place, function, args, kwargs))
             except (EOFError, BrokenPipeError, ConnectionResetError) as error:
                 self.close()
-                raise LabGoneError("the lab's process was killed, and the lab with it: start again with `natlab up`") from error
+                raise LabGoneError(
+                    "the lab's process was killed, and the lab with it: make a new one"
+                ) from error
             except BaseException:
                 self.close()  # cut off between question and answer: this socket can't be trusted
                 raise
@@ -89,6 +121,12 @@ class Agent:
         if not fine:
             raise result
         return result  # type: ignore[no-any-return]
+
+    def _check_usable(self) -> None:
+        if not self.usable:
+            raise LabGoneError(
+                "this lab was closed (or belongs to another process): make a new one"
+            )
 
     def _round_trip(self, request: Any) -> tuple[bool, Any]:
         self.calls += 1
@@ -100,8 +138,26 @@ class Agent:
         """End the agent; a sandbox of its own ends with it. Closing twice does nothing."""
         if self._owner != os.getpid():
             return
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
         self._sock.close()
         self._process.wait()
+
+    def forget(self) -> None:
+        """In a forked child: let go of the parent's agent, which stays the parent's."""
+        self._sock.close()
+        self._process.returncode = 0  # not our child: nobody here waits for it
+
+
+_agents: weakref.WeakSet[Agent] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for agent in _agents:
+        agent.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 class Namespace:
@@ -121,21 +177,11 @@ class Namespace:
             self.agent.call(None, namespaces.close, self.number)
 
 
-def start_keeper() -> int:
-    """Start a keeper, which holds a new sandbox until it gets SIGTERM; returns its pid.
-
-    The pid is that of the sandbox's first process, as this process sees it.
-    """
-    sock, process, pid = _launch("keep", 0)
-    sock.close()
-    process.returncode = 0  # it goes on after us; nobody here waits for it
-    return pid
-
-
 def _launch(mode: str, keeper: int) -> tuple[socket.socket, subprocess.Popen[bytes], int]:
     ours, theirs = socket.socketpair()
-    paths = json.dumps([os.path.abspath(entry) for entry in sys.path])
-    command = [sys.executable, "-I", "-S", "-c", _BOOT, paths, mode, str(theirs.fileno()), str(keeper)]
+    paths = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
+    command = [sys.executable, "-I", "-S", "-c", _BOOT, paths, mode]
+    command += [str(theirs.fileno()), str(keeper)]
     process = subprocess.Popen(
         command,
         pass_fds=[theirs.fileno()],

@@ -4,7 +4,8 @@ Started by `natlab.kernel.agent` in one of three modes:
 
 - `own`: makes a sandbox and serves one client; when the client's end of the socket closes, it
   ends, and as process 1 of the sandbox takes everything with it;
-- `keep`: makes a sandbox and holds it until SIGTERM, serving nobody (a lasting lab's keeper);
+- `keep`: the same, but when the client has gone it stays, holds what was made until SIGTERM,
+  and serves nobody (a lasting lab's keeper);
 - `join PID`: enters the sandbox of that keeper and serves one client; the sandbox stays.
 """
 
@@ -55,10 +56,10 @@ def _inside(mode: str, sock: socket.socket) -> NoReturn:
         if mode != "join":
             sandbox.furnish_sandbox()
         wire.send(sock, (True, seen_from_outside))
+        _serve(sock)
         if mode == "keep":
             sock.close()
             _keep()
-        _serve(sock)
     except BaseException as error:
         wire.send(sock, (False, _portable(error)))
         raise

@@ -34,18 +34,27 @@ def command(text: str) -> str:
     Raises:
         NatlabError: libnftables refused it; nothing of it was applied.
     """
+    return _run(text)[1]
+
+
+def _run(text: str) -> tuple[str, str]:
+    """Run a command; returns what it said beside its output, and the output."""
     context = nft()
     context.set_json_output(False)
     context.set_handle_output(True)
     code, output, error = context.cmd(text)
     if code != 0:
         raise NatlabError(f"nft refused `{text}`: {' '.join(error.split())}")
-    return str(output)
+    return str(error), str(output)
 
 
 def list_ruleset() -> str:
-    """Every table here, ours or not, as text with handles. Equivalent to: `nft -a list ruleset`."""
-    return command("list ruleset")
+    """Every table here, ours or not, as text with handles. Equivalent to: `nft -a list ruleset`.
+
+    nft says beside the listing which tables iptables-nft manages; that stands above it here.
+    """
+    warnings, listing = _run("list ruleset")
+    return f"{warnings}{listing}"
 
 
 def exists() -> bool:

@@ -157,7 +157,10 @@ def links() -> tuple[Link, ...]:
 def _link(message: Any, names: dict[int, str], addresses: tuple[Any, ...]) -> Link:
     info = message.get_attr("IFLA_LINKINFO")
     port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
-    hairpin = port.get_attr("IFLA_BRPORT_MODE") if hasattr(port, "get_attr") else 0
+    hairpin, isolated = (
+        bool(hasattr(port, "get_attr") and port.get_attr(f"IFLA_BRPORT_{flag}"))
+        for flag in ("MODE", "ISOLATED")
+    )
     kind = info.get_attr("IFLA_INFO_KIND") if info else None
     loopback = message.get_attr("IFLA_IFNAME") == "lo"
     return Link(
@@ -170,7 +173,8 @@ def _link(message: Any, names: dict[int, str], addresses: tuple[Any, ...]) -> Li
         carrier=bool(message["flags"] & _LOWER_UP),
         master=names.get(message.get_attr("IFLA_MASTER")),
         peer_index=message.get_attr("IFLA_LINK"),
-        hairpin=bool(hairpin),
+        hairpin=hairpin,
+        isolated=isolated,
         addresses=addresses,
     )
 

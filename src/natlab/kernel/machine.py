@@ -49,10 +49,11 @@ def clean(number: int, address: str) -> None:
     """Take a machine back to its first state, and end what runs on it in the background."""
     place = registry.get(number)
     with standing.at(place):
-        for name in namespaces.list_named():
-            container = namespaces.open_named(name)
-            processes.end_all(container)
-            namespaces.close(container)
+        names = namespaces.list_named()
+        containers = [namespaces.open_named(name) for name in names]
+        processes.end_all(*(c for c in containers if not namespaces.same_net(c, number)))
+        namespaces.close(*containers)
+        for name in names:
             namespaces.delete_named(name)
     _end_background(number)
     with standing.at(place):

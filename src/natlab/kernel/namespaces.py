@@ -17,6 +17,11 @@ from natlab.kernel.place import Place, registry, standing
 NETNS: Final = Path("/run/netns")
 _SAFE: Final = syscalls.MS_NOSUID | syscalls.MS_NODEV
 
+_BASHRC: Final = """PS1='\\u@${NATLAB_NODE:-\\h}:\\w\\$ '
+alias ls='ls --color=auto'
+"""
+"""What an interactive shell of `natlab shell` reads: the prompt names the node."""
+
 
 def create_machine(hostname: str, programs: dict[str, str], hosts_file: str) -> int:
     """Make a machine: a network, a mount and a UTS namespace; returns its number.
@@ -69,18 +74,22 @@ def open_named(name: str) -> int:
 
 
 def list_named() -> list[str]:
-    """The names on this machine, sorted. Equivalent to: `ip netns list`."""
+    """The names on this machine that lead to a namespace, sorted. Compare: `ip netns list`.
+
+    A name is a mount, or a link to `/proc/PID/ns/net`, which leads nowhere once PID has ended.
+    """
     if not NETNS.is_dir():
         return []
     plain = NETNS.stat().st_dev
-    return sorted(entry.name for entry in NETNS.iterdir() if entry.stat().st_dev != plain)
+    return sorted(e.name for e in NETNS.iterdir() if e.exists() and e.stat().st_dev != plain)
 
 
 def delete_named(name: str) -> None:
     """Take a name away; already gone is fine. Equivalent to: `ip netns delete NAME`."""
     target = NETNS / name
     try:
-        syscalls.umount(str(target))
+        if not target.is_symlink():
+            syscalls.umount(str(target))
         target.unlink()
     except FileNotFoundError:
         return
@@ -99,28 +108,21 @@ def close(*numbers: int) -> None:
 
 
 def pin(number: int, directory: str) -> None:
-    """Give a machine's namespaces names below a directory, so that other processes find them."""
+    """Note below a directory where this process holds a machine's namespaces.
+
+    The notes are links into `/proc/PID/fd`, so they hold as long as this process keeps the
+    machine. (Mounts would do for two of the three kinds only: the kernel takes a mount namespace
+    for its own ancestor, and refuses, whenever its number happens to be the smaller one.)
+    """
     Path(directory).mkdir(parents=True)
     for kind, fd in registry.get(number).fds.items():
-        target = Path(directory, kind)
-        target.touch()
-        syscalls.mount(f"/proc/self/fd/{fd}", str(target), flags=syscalls.MS_BIND)
+        Path(directory, kind).symlink_to(f"/proc/{os.getpid()}/fd/{fd}")
 
 
 def open_pinned(directory: str) -> int:
-    """Open a machine that `pin` named; returns its number."""
-    fds = [os.open(Path(directory, kind), os.O_RDONLY) for kind in ("net", "mnt", "uts")]
+    """Open a machine that `pin` noted; returns its number."""
+    fds = [os.open(Path(directory, kind), os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt", "uts")]
     return registry.add(Place(*fds))
-
-
-def unpin(directory: str) -> None:
-    """Take back what `pin` made; already gone is fine."""
-    root = Path(directory)
-    for entry in sorted(root.iterdir()) if root.is_dir() else []:
-        syscalls.umount(str(entry))
-        entry.unlink()
-    if root.is_dir():
-        root.rmdir()
 
 
 def list_pinned(directory: str) -> list[str]:
@@ -147,6 +149,7 @@ def _furnish(programs: dict[str, str], hosts_file: str) -> None:
     _bind_over("/etc/resolv.conf", "# the lab has no name server\n")
     programs_dir = Path("/run/natlab/bin")
     programs_dir.mkdir(parents=True)
+    Path("/run/natlab/bashrc").write_text(_BASHRC)
     for name, text in programs.items():
         path = programs_dir / name
         path.write_text(text)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from natlab.errors import UnsupportedError
+from natlab.errors import LabGoneError, UnsupportedError
 from natlab.kernel import syscalls
 
 _KINDS = {
@@ -101,9 +101,9 @@ class _Standing:
     @contextlib.contextmanager
     def at(self, place: Place) -> Iterator[Place]:
         before = self.place
-        place.enter()
-        self._place = place
         try:
+            place.enter()
+            self._place = place
             yield place
         finally:
             self._place = before
@@ -137,7 +137,15 @@ class Registry:
         return self._last
 
     def get(self, number: int) -> Place:
-        """The place of that number; `KeyError` if it was closed."""
+        """The place of that number.
+
+        Raises:
+            LabGoneError: it was closed: its container was removed, or its lab taken down.
+        """
+        if number not in self._places:
+            raise LabGoneError(
+                "that container was removed, or its lab closed: make a new one to go on"
+            )
         return self._places[number]
 
     def close(self, number: int) -> None:

@@ -57,7 +57,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._fds = fds
 
-    def persistent_load(self, pid: Any) -> Fd:
+    def persistent_load(self, pid: int) -> Fd:
         return self._fds[pid]
 
 
@@ -76,14 +76,18 @@ def send(sock: socket.socket, message: Any) -> list[int]:
 
 def receive(sock: socket.socket) -> tuple[Any, list[Fd]]:
     """Receive one object and the descriptors in it; raises `EOFError` when the peer is gone."""
-    header, numbers, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS)
+    header, numbers, _, _ = socket.recv_fds(
+        sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
+    )
     fds = [Fd(number) for number in numbers]
-    for number in numbers:
-        os.set_inheritable(number, False)
-    if len(header) < _HEADER.size:
+    try:
         header += _receive_exactly(sock, _HEADER.size - len(header))
-    size, _ = _HEADER.unpack(header)
-    return _Unpickler(io.BytesIO(_receive_exactly(sock, size)), fds).load(), fds
+        size, _ = _HEADER.unpack(header)
+        return _Unpickler(io.BytesIO(_receive_exactly(sock, size)), fds).load(), fds
+    except BaseException:
+        for fd in fds:
+            fd.close()
+        raise
 
 
 def _receive_exactly(sock: socket.socket, size: int) -> bytes:

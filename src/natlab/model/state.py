@@ -26,6 +26,8 @@ class Link:
     """A veth's other end, by its index in the namespace where that end is."""
     hairpin: bool = False
     """As a bridge port it may send a frame back to where it came from."""
+    isolated: bool = False
+    """As a bridge port it does not talk to other isolated ports."""
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
     @property
