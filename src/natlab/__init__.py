@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from natlab.engine.host import Host
     from natlab.engine.lab import Lab
     from natlab.engine.network import Network
+    from natlab.engine.node import Node
     from natlab.engine.probe import Probe, inject, ping, tcp, udp
 
 try:
@@ -35,6 +36,7 @@ _HOMES = {
     "Host": "host",
     "Lab": "lab",
     "Network": "network",
+    "Node": "node",
     "Probe": "probe",
     "inject": "probe",
     "ping": "probe",
@@ -49,6 +51,7 @@ __all__ = [
     "Lab",
     "NatlabError",
     "Network",
+    "Node",
     "Probe",
     "UnsupportedError",
     "UsageError",

@@ -14,6 +14,7 @@ from natlab.course.facts import (
     plugged_in,
     silent,
 )
+from natlab.course.listing import iptables_listing
 
 __all__ = [
     "Check",
@@ -25,6 +26,7 @@ __all__ = [
     "expect",
     "forwarding",
     "has_address",
+    "iptables_listing",
     "is_up",
     "plugged_in",
     "silent",

@@ -122,10 +122,8 @@ class Lab:
             _SWITCH,
             name,
             self.hosts[name].place.number,
-            mac_for(interface.ip),
-            [str(interface)],
-            None,
-            1500,
+            mac=mac_for(interface.ip),
+            addresses=[str(interface)],
         )
 
     def _pin(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
 from natlab.engine.container import Container
-from natlab.errors import NatlabError
+from natlab.errors import NatlabError, UsageError
 from natlab.kernel import firewall, links
 from natlab.model import firewall as rules
 from natlab.model.addresses import AddressPool, mac_for
@@ -17,10 +19,20 @@ if TYPE_CHECKING:
     from natlab.engine.host import Host
 
 
+@dataclass(frozen=True)
+class _Endpoint:
+    """What this process has attached: the address, and the host's end of the veth pair."""
+
+    ip: IPv4Address
+    host_end: str
+
+
 class Network:
     """A bridge on a host, and the addresses that its containers get."""
 
-    def __init__(self, host: Host, bridge: str, interface: IPv4Interface, mtu: int, *, icc: bool = True) -> None:
+    def __init__(
+        self, host: Host, bridge: str, interface: IPv4Interface, mtu: int, *, icc: bool = True
+    ) -> None:
         self.host = host
         self.bridge = bridge
         self.gateway: IPv4Address = interface.ip
@@ -28,12 +40,18 @@ class Network:
         self.mtu = mtu
         self.icc = icc
         self.pool = AddressPool(self.subnet, self.gateway)
-        self._attached: dict[str, IPv4Address] = {}
+        self._attached: dict[str, _Endpoint] = {}
 
     def __repr__(self) -> str:
         return f"<Network {self.bridge} {self.gateway}/{self.subnet.prefixlen} on {self.host.name}>"
 
-    def attach(self, container: Container, address: IPv4Address | str | None = None, *, default_route: bool = True) -> IPv4Address:
+    def attach(
+        self,
+        container: Container,
+        address: IPv4Address | str | None = None,
+        *,
+        default_route: bool = True,
+    ) -> IPv4Address:
         """Plug a container in: the four steps of networking a container.
 
         A veth pair is made; one end becomes a port of the bridge; the other becomes `eth0`
@@ -42,38 +60,64 @@ class Network:
         BRIDGE up; ip -n NAME addr add …; ip -n NAME route add default via GATEWAY`.
 
         Raises:
-            NatlabError: the address is taken, the pool is used up, or eth0 exists already.
+            UsageError: the address is taken, reserved, or outside the subnet.
+            NatlabError: the pool is used up, or the container has an eth0 already.
         """
-        self._notice_others()
-        ip = self.pool.allocate(None if address is None else IPv4Address(address))
-        host_end = veth_name(f"{self.host.name}/{container.name}/{self.bridge}")
+        self._notice_others(container)
+        if container.name in self._attached:
+            raise NatlabError(
+                f"{container.name} is on {self.bridge} already, with the address"
+                f" {self._attached[container.name].ip}: detach it first, or use another container"
+            )
+        ip = self.pool.allocate(None if address is None else _ipv4(address))
+        try:
+            host_end = self._free_name(container.name)
+            self._plug_in(container, host_end, ip, default_route=default_route)
+        except BaseException:
+            self.pool.release(ip)
+            raise
+        self._attached[container.name] = _Endpoint(ip, host_end)
+        return ip
+
+    def _plug_in(
+        self, container: Container, host_end: str, ip: IPv4Address, *, default_route: bool
+    ) -> None:
         try:
             self.host.place.call(
                 links.attach,
                 self.bridge,
                 host_end,
                 container.place.number,
-                mac_for(ip),
-                [f"{ip}/{self.subnet.prefixlen}"],
-                str(self.gateway) if default_route else None,
-                self.mtu,
+                mac=mac_for(ip),
+                addresses=[f"{ip}/{self.subnet.prefixlen}"],
+                gateway=str(self.gateway) if default_route else None,
+                mtu=self.mtu,
+                hairpin=self.host.hairpin,
             )
         except OSError as error:
-            self.pool.release(ip)
+            reason = {
+                errno.EEXIST: "it has an eth0 or a default route already",
+                errno.ENODEV: f"there is no bridge {self.bridge} any more",
+            }.get(error.errno or 0, error.strerror)
             raise NatlabError(
-                f"{container.name} cannot join {self.bridge} on {self.host.name}: {error.strerror}"
+                f"{container.name} cannot join {self.bridge} on {self.host.name}: {reason}"
             ) from error
-        if self.host.hairpin:
-            self.host.place.call(links.set_hairpin, host_end, on=True)
-        self._attached[container.name] = ip
-        return ip
 
-    def _notice_others(self) -> None:
+    def _free_name(self, container: str) -> str:
+        """A name for the host's end that no interface has: Docker's `veth` and 7 digits."""
+        seed = f"{self.host.name}/{container}/{self.bridge}"
+        names = [veth_name(seed), *(veth_name(f"{seed}/{n}") for n in range(1, 9))]
+        taken = self.host.place.call(links.present, names)
+        return next(name for name in names if name not in taken)
+
+    def _notice_others(self, newcomer: Container) -> None:
         """Bring the pool in line with the kernel: addresses given by hand, containers gone."""
         names = self.host.container_names()
-        for gone in self._attached.keys() - set(names):
-            self.pool.release(self._attached.pop(gone))
-        strangers = [name for name in names if name not in self._attached]
+        ports = self.host.place.call(links.present, [e.host_end for e in self._attached.values()])
+        for name, endpoint in list(self._attached.items()):
+            if name not in names or endpoint.host_end not in ports:
+                self.forget(name)
+        strangers = [n for n in names if n not in self._attached and n != newcomer.name]
         taken = {
             interface.ip
             for name in strangers
@@ -81,20 +125,32 @@ class Network:
             for interface in link.ipv4
             if interface.ip in self.subnet and interface.ip not in self.pool.reserved
         }
-        ours = set(self._attached.values())
+        ours = {endpoint.ip for endpoint in self._attached.values()}
         for ip in set(self.pool.allocated) - ours - taken:
             self.pool.release(ip)
         for ip in taken - set(self.pool.allocated):
             self.pool.allocate(ip)
 
+    def forget(self, name: str) -> None:
+        """Drop a container that was removed or unplugged; its address is free again."""
+        endpoint = self._attached.pop(name, None)
+        if endpoint is not None:
+            self.pool.release(endpoint.ip)
+
     def detach(self, container: Container) -> None:
-        """Unplug a container. Equivalent to: `docker network disconnect BRIDGE NAME`."""
+        """Unplug a container; its published ports are taken back.
+
+        Equivalent to: `docker network disconnect BRIDGE NAME`.
+
+        Raises:
+            NatlabError: it has no address on eth0, so it is on no network.
+        """
         ip = container.ip
         host_end = container.host_end
+        self.host.unpublish_all(ip)
         if host_end:
             self.host.place.call(links.delete, host_end)
-        self._attached.pop(container.name, None)
-        self.pool.release(ip)
+        self.forget(container.name)
 
     def containers(self) -> list[Container]:
         """The host's containers whose eth0 is a port of this bridge."""
@@ -104,6 +160,16 @@ class Network:
     def forwarding_table(self) -> tuple[ForwardingEntry, ...]:
         """The MAC addresses that the bridge knows, and at which port. Equivalent to: `bridge fdb`."""
         return self.host.place.call(links.forwarding_table, self.bridge)
+
+    def set_hairpin(self, on: bool = True) -> None:
+        """Let every port send frames back where they came from; without a userland proxy a
+        container needs it to reach its own published port.
+
+        Equivalent to: `bridge link set dev PORT hairpin on`, for each port.
+        """
+        for link in self.host.links():
+            if link.master == self.bridge:
+                self.host.place.call(links.set_hairpin, link.name, on)
 
     def masquerade(self) -> None:
         """What containers send to the outside takes the host's address.
@@ -130,7 +196,8 @@ class Network:
         Equivalent to: `docker run --link CHILD:ALIAS`.
         """
         self.host.firewall_ready()
-        self.host.place.call(firewall.add, list(rules.link(self.bridge, parent.ip, child.ip, port, proto)))
+        specs = rules.link(self.bridge, parent.ip, child.ip, port, proto)
+        self.host.place.call(firewall.add, specs)
 
     def remove(self) -> None:
         """Delete the bridge and its rules. Equivalent to: `docker network rm BRIDGE`.
@@ -144,10 +211,20 @@ class Network:
                 f"network {self.bridge} has active endpoints ({', '.join(attached)}):"
                 " remove those containers first"
             )
-        specs = [rules.masquerade(self.subnet, self.bridge)]
-        specs += rules.forward_network(self.bridge, icc=self.icc)
+        specs = [rules.masquerade(self.subnet, self.bridge), rules.masquerade_local(self.bridge)]
+        specs += rules.forward_network(self.bridge, icc=True)
+        specs += rules.forward_network(self.bridge, icc=False)[-1:]
         for other in self.host.networks():
             specs += rules.isolate(self.bridge, other.bridge)
         self.host.place.call(firewall.remove, specs)
         self.host.place.call(links.delete, self.bridge)
         self.host.forget(self)
+
+
+def _ipv4(address: IPv4Address | str) -> IPv4Address:
+    try:
+        return IPv4Address(address)
+    except ValueError:
+        raise UsageError(
+            f"{address!r} is not an IPv4 address: give one like 172.17.0.2, or none"
+        ) from None

@@ -15,7 +15,7 @@ from natlab.kernel import conntrack, firewall, links, sockets, sysctl
 from natlab.kernel.agent import Namespace
 from natlab.model import nft_text
 from natlab.model.conntrack import ConntrackEntry
-from natlab.model.names import unknown
+from natlab.model.names import check_interface_name, unknown
 from natlab.model.ruleset import Ruleset
 from natlab.model.state import Link, Neighbour, RouteEntry
 
@@ -199,6 +199,21 @@ class Node:
         Equivalent to: `ip addr add ADDR dev IF; ip link set IF up; ip route add default via GW`.
         """
         self._changed(interface, links.configure, interface, list(addresses), gateway)
+
+    def join(self, interface: str, other: Node, peer: str) -> None:
+        """Lay a cable to another node: a veth pair, one end here (up), the other end there.
+
+        Neither end gets an address or joins a bridge; see `configure`.
+        Equivalent to: `ip link add INTERFACE type veth peer name PEER netns OTHER`.
+
+        Raises:
+            UsageError: a name is not valid.
+            NatlabError: a name is taken.
+        """
+        check_interface_name(interface)
+        check_interface_name(peer)
+        what = f"the pair {interface} and {peer} to {other.name}"
+        self._changed(what, links.add_pair, interface, peer, other.place.number, {}, {})
 
     def set_up(self, interface: str, up: bool = True) -> None:
         """Set an interface up or down. Equivalent to: `ip link set INTERFACE up`."""

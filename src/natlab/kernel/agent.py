@@ -29,7 +29,7 @@ R = TypeVar("R")
 _BOOT: Final = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]);"
     "from natlab.kernel.agent_main import main;"
-    "main(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))"
+    "main(sys.argv[2], *map(int, sys.argv[3:]))"
 )
 
 
@@ -95,11 +95,13 @@ class Agent:
         self._sock.close()
         self._process.returncode = 0  # it goes on after us; nobody here waits for it
 
-    def call(self, place: int | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(
+        self, place: int | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         """Run a function of this room in a place (None: the sandbox itself); returns its result.
 
         Raises:
-            NatlabError: the agent is gone.
+            LabGoneError: the agent is gone, or the place was closed.
             OSError: the kernel refused; the same error that the function raised.
         """
         self._check_usable()  # before the lock, which a forked child may have inherited locked
@@ -179,25 +181,35 @@ class Namespace:
 
 def _launch(mode: str, keeper: int) -> tuple[socket.socket, subprocess.Popen[bytes], int]:
     ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = _boot(theirs.fileno(), mode, keeper)
+        try:
+            (fine, news), _ = wire.receive(ours)
+        except (EOFError, ConnectionResetError):
+            fine, news = False, NatlabError("natlab's agent ended before it was ready: try again")
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if not fine:
+            process.wait()
+            raise news
+    except BaseException:
+        ours.close()
+        raise
+    return ours, process, news
+
+
+def _boot(fd: int, mode: str, keeper: int) -> subprocess.Popen[bytes]:
     paths = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
-    command = [sys.executable, "-I", "-S", "-c", _BOOT, paths, mode]
-    command += [str(theirs.fileno()), str(keeper)]
-    process = subprocess.Popen(
-        command,
-        pass_fds=[theirs.fileno()],
+    numbers = [str(number) for number in (fd, os.getpid(), keeper)]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _BOOT, paths, mode, *numbers],
+        pass_fds=[fd],
         start_new_session=True,
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    theirs.close()
-    try:
-        (fine, news), _ = wire.receive(ours)
-    except EOFError:
-        fine, news = False, NatlabError("natlab's agent ended before it was ready")
-    if not fine:
-        ours.close()
-        process.wait()
-        raise news
-    return ours, process, news

@@ -12,22 +12,29 @@ Started by `natlab.kernel.agent` in one of three modes:
 from __future__ import annotations
 
 import os
-import select
+import resource
 import signal
 import socket
 import sys
 import traceback
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 from natlab.errors import NatlabError
 from natlab.kernel import processes, sandbox, syscalls, wire
 from natlab.kernel.place import registry, standing
+from natlab.kernel.waiting import readable
 
 
-def main(mode: str, fd: int, keeper: int = 0) -> NoReturn:
+_CLIENT_GONE: Final = 4
+
+
+def main(mode: str, fd: int, client: int, keeper: int = 0) -> NoReturn:
     """Make or enter the sandbox, fork into it, and serve or keep it; never returns."""
     sock = socket.socket(fileno=fd)
+    _forget_inherited()
     try:
+        end_of_client = _watch(client)
         if mode == "join":
             processes.enter_keeper(keeper)
         else:
@@ -39,24 +46,48 @@ def main(mode: str, fd: int, keeper: int = 0) -> NoReturn:
     if child:
         sock.close()
         os._exit(_wait_for(child, own=mode != "join"))
-    _inside(mode, sock)
+    _inside(mode, sock, end_of_client)
+
+
+def _forget_inherited() -> None:
+    """Begin like a program that was started at boot, whatever the client's own settings are.
+
+    A client may ignore or block signals (nohup, a shell's `&`), have a strict umask, or a low
+    limit of open files: none of that should reach what runs in the lab.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o022)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a place holds up to ten
+
+
+def _watch(client: int) -> int:
+    """Watch a pidfd of the client: its end of the socket may live on in a child it forked."""
+    pidfd = os.pidfd_open(os.getppid())
+    if os.getppid() != client:
+        os._exit(_CLIENT_GONE)
+    return pidfd
 
 
 def _wait_for(child: int, *, own: bool) -> int:
-    """The outer process: there so that whoever waits for it knows the sandbox is gone."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM if own else signal.SIGKILL))
+    """Be the outer process: whoever waits for it knows that the sandbox is gone."""
+    number = signal.SIGTERM if own else signal.SIGKILL
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, number))
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) & 0x7F
 
 
-def _inside(mode: str, sock: socket.socket) -> NoReturn:
+def _inside(mode: str, sock: socket.socket, end_of_client: int) -> NoReturn:
     try:
         syscalls.die_with_parent(signal.SIGKILL)
-        seen_from_outside = int(os.readlink("/proc/self"))  # the old /proc still counts from there
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # process 1 has no default action
+        seen_from_outside = int(Path("/proc/self").readlink().name)  # /proc is still the old one
         if mode != "join":
             sandbox.furnish_sandbox()
         wire.send(sock, (True, seen_from_outside))
-        _serve(sock)
+        _serve(sock, end_of_client)
         if mode == "keep":
             sock.close()
             _keep()
@@ -68,23 +99,26 @@ def _inside(mode: str, sock: socket.socket) -> NoReturn:
 
 def _keep() -> NoReturn:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
+    processes.reap()
     while signal.sigwait({signal.SIGCHLD, signal.SIGTERM}) != signal.SIGTERM:
         processes.reap()
     os._exit(0)
 
 
-def _serve(sock: socket.socket) -> None:
+def _serve(sock: socket.socket, end_of_client: int) -> None:
     """Answer requests until the client is gone, collecting ended children in between."""
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    woken, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     standing.place.fds  # noqa: B018 - fixes where home is before anything moves
     while True:
-        ready, _, _ = select.select([sock, reader], [], [])
-        if reader in ready:
-            os.read(reader, 4096)
+        ready = readable([sock.fileno(), woken, end_of_client])
+        if woken in ready:
+            os.read(woken, 4096)
             processes.reap()
-        if sock in ready:
+        if end_of_client in ready:
+            return
+        if sock.fileno() in ready:
             try:
                 request, lent = wire.receive(sock)
             except (EOFError, ConnectionResetError):
@@ -127,4 +161,4 @@ def _portable(error: BaseException) -> BaseException:
 
 
 if __name__ == "__main__":  # pragma: no cover - run by path, for a person who debugs it
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -5,8 +5,11 @@ The nouns are the kernel's own (rtnetlink(7)); pyroute2 carries the messages.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from ipaddress import ip_interface
+import socket
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Interface, ip_interface
 from typing import Any, Final
 
 from natlab.kernel.place import ipr, registry, standing
@@ -14,10 +17,30 @@ from natlab.model.state import ForwardingEntry, Link, Neighbour, RouteEntry
 
 _UP: Final = 0x1
 _LOWER_UP: Final = 0x10000
-_NUD: Final = {1: "incomplete", 2: "reachable", 4: "stale", 8: "delay", 16: "probe", 32: "failed"}
+_NO_DAD: Final = 0x02
+_NUD: Final = {
+    0x00: "none",
+    0x01: "incomplete",
+    0x02: "reachable",
+    0x04: "stale",
+    0x08: "delay",
+    0x10: "probe",
+    0x20: "failed",
+    0x40: "noarp",
+    0x80: "permanent",
+}
 _NUD_PERMANENT: Final = 0x80
 _SCOPES: Final = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
-_ROUTE_KINDS: Final = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable"}
+_ROUTE_KINDS: Final = {
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+}
 
 
 def index(name: str) -> int:
@@ -26,10 +49,16 @@ def index(name: str) -> int:
     Raises:
         OSError: ENODEV, no interface of that name here.
     """
-    found = ipr().link_lookup(ifname=name)
-    if not found:
-        raise OSError(errno.ENODEV, f"no interface {name}")
-    return int(found[0])
+    try:
+        return socket.if_nametoindex(name)
+    except OSError as error:
+        raise OSError(errno.ENODEV, f"no interface {name}") from error
+
+
+def present(names: Iterable[str]) -> list[str]:
+    """Those of the names that are interfaces here."""
+    here = {name for _, name in socket.if_nameindex()}
+    return [name for name in names if name in here]
 
 
 def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
@@ -39,10 +68,23 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
     """
     options = {"mtu": mtu} if mtu else {}
     ipr().link("add", ifname=name, kind="bridge", **options)
-    configure(name, addresses)
+    with _undone_on_failure(name):
+        configure(name, addresses)
 
 
-def add_pair(name: str, peer: str, peer_place: int, options: dict[str, Any], peer_options: dict[str, Any]) -> None:
+@contextlib.contextmanager
+def _undone_on_failure(name: str) -> Iterator[None]:
+    """Delete a link again if what comes next fails: nothing is left half-made."""
+    try:
+        yield
+    except BaseException:
+        delete(name)
+        raise
+
+
+def add_pair(
+    name: str, peer: str, peer_place: int, options: dict[str, Any], peer_options: dict[str, Any]
+) -> None:
     """Make a veth pair: one end here, up (and a port of the bridge `master`), the other there.
 
     Equivalent to: `ip link add NAME type veth peer name PEER netns NS; ip link set NAME
@@ -63,7 +105,7 @@ def configure(name: str, addresses: list[str], gateway: str | None = None) -> No
     number = index(name)
     for address in addresses:
         interface = ip_interface(address)
-        options = {} if interface.version == 4 else {"flags": 0x02}  # noqa: PLR2004 - IFA_F_NODAD
+        options = {} if isinstance(interface, IPv4Interface) else {"flags": _NO_DAD}
         ipr().addr(
             "add",
             index=number,
@@ -77,7 +119,15 @@ def configure(name: str, addresses: list[str], gateway: str | None = None) -> No
 
 
 def attach(
-    bridge: str, host_end: str, place: int, mac: str, addresses: list[str], gateway: str | None, mtu: int
+    bridge: str,
+    host_end: str,
+    place: int,
+    *,
+    mac: str,
+    addresses: list[str],
+    gateway: str | None = None,
+    mtu: int = 1500,
+    hairpin: bool = False,
 ) -> None:
     """The four steps of networking a container, in one call.
 
@@ -85,9 +135,12 @@ def attach(
     namespace with a MAC address, addresses and the default route.
     """
     add_pair(host_end, "eth0", place, {"master": bridge, "mtu": mtu}, {"address": mac, "mtu": mtu})
-    with standing.at(registry.get(place)):
-        configure("eth0", addresses, gateway)
-        ipr().link("set", index=1, state="up")
+    with _undone_on_failure(host_end):
+        if hairpin:
+            set_hairpin(host_end, on=True)
+        with standing.at(registry.get(place)):
+            configure("eth0", addresses, gateway)
+            ipr().link("set", index=index("lo"), state="up")
 
 
 def set_link(name: str, **changes: Any) -> None:
@@ -227,7 +280,10 @@ def neighbours() -> tuple[Neighbour, ...]:
 
 
 def forwarding_table(bridge: str) -> tuple[ForwardingEntry, ...]:
-    """The addresses that a bridge knows, and at which port. Equivalent to: `bridge fdb show br BRIDGE`."""
+    """The addresses that a bridge knows, and at which port.
+
+    Equivalent to: `bridge fdb show br BRIDGE`.
+    """
     messages = list(ipr().get_links())
     names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in messages}
     master = index(bridge)

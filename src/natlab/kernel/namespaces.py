@@ -144,7 +144,7 @@ def _furnish(programs: dict[str, str], hosts_file: str) -> None:
     """Give a new machine the places that must be its own."""
     syscalls.mount("none", "/run", "tmpfs", _SAFE, "mode=755")
     mount_sys()
-    NETNS.mkdir()
+    _make_room_for_names()
     _bind_over("/etc/hosts", hosts_file)
     _bind_over("/etc/resolv.conf", "# the lab has no name server\n")
     programs_dir = Path("/run/natlab/bin")
@@ -154,6 +154,18 @@ def _furnish(programs: dict[str, str], hosts_file: str) -> None:
         path = programs_dir / name
         path.write_text(text)
         path.chmod(0o755)
+
+
+def _make_room_for_names() -> None:
+    """Make `/run/netns` a shared mount of its own, as `ip netns add` does when it is not one yet.
+
+    Otherwise the first `ip netns add` that a person types would lay a second mount over every
+    name made before, and those could no longer be deleted (`EBUSY`). Source: iproute2,
+    `netns_add` in ip/ipnetns.c.
+    """
+    NETNS.mkdir(mode=0o755)
+    syscalls.mount(str(NETNS), str(NETNS), flags=syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.mount("none", str(NETNS), flags=syscalls.MS_SHARED | syscalls.MS_REC)
 
 
 def mount_sys() -> None:

@@ -7,7 +7,6 @@ the exit code here. In a sandbox of its own the agent is process 1, so it also c
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from natlab.kernel import syscalls
 from natlab.kernel.place import registry
+from natlab.kernel.waiting import readable
 from natlab.kernel.wire import Fd
 
 _exit_codes: dict[int, int | None] = {}
@@ -54,6 +54,28 @@ def exit_code(pid: int) -> int | None:
     if _exit_codes.get(pid) is None:
         return None
     return _exit_codes.pop(pid)
+
+
+def kill_group(pid: int) -> None:
+    """Kill a program of `spawn` and what it started in its group; already ended is fine.
+
+    Equivalent to: `kill -KILL -- -PID`. What a program that ended by itself has left in the
+    background is not touched: its pid may be somebody else's by now.
+    """
+    reap()
+    if pid in _exit_codes and _exit_codes[pid] is None:
+        os.killpg(pid, signal.SIGKILL)
+
+
+def end_programs(number: int, command: str) -> None:
+    """End the programs of a machine whose command line ends so, and wait for their end.
+
+    Equivalent to: `pkill -KILL -f 'COMMAND$'` on that machine.
+    """
+    for pid, line in running_in(number, "uts"):
+        if line.endswith(command):
+            _kill_and_wait(pid)
+    reap()
 
 
 def end_all(*numbers: int, kind: str = "net") -> None:
@@ -98,7 +120,7 @@ def _kill_and_wait(pid: int) -> None:
         return
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        select.select([pidfd], [], [])
+        readable([pidfd])
     except ProcessLookupError:
         return
     finally:
