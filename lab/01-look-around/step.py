@@ -14,7 +14,7 @@ from natlab.course import (
 )
 
 OUTSIDE = "192.168.33.20"
-CONTAINERS = "172.17.0.0/16"
+CONNECTED = "192.168.33.0/24 dev eth0"
 
 
 def build(lab: Lab) -> None:
@@ -27,7 +27,9 @@ def learned(lab: Lab) -> str:
     """Only looks: a probe from here would make the entry that is looked for."""
     mac = lab.outside.link("eth0").mac
     known = {entry.address: entry.mac for entry in lab.ubuntu1.neighbours() if entry.dev == "eth0"}
-    found = ", ".join(f"{address} is at {at or 'no MAC (nobody answered)'}" for address, at in known.items())
+    found = ", ".join(
+        f"{address} is at {at or 'no MAC (nobody answered)'}" for address, at in known.items()
+    )
     stale = f"ip neigh delete {OUTSIDE} dev eth0; " if known.get(OUTSIDE) else ""
     expect(
         known.get(OUTSIDE) == mac,
@@ -49,15 +51,15 @@ def addressed(lab: Lab) -> str:
 @check("ubuntu1 has its connected route and no other", needs=[learned])
 def connected(lab: Lab) -> str:
     routes = [str(route) for route in lab.ubuntu1.routes()]
-    extra = [route for route in routes if route != "192.168.33.0/24 dev eth0"]
+    extra = [route for route in routes if route != CONNECTED]
     expect(
-        not extra,
-        expected="192.168.33.0/24 dev eth0, and nothing else",
-        actual=", ".join(routes),
-        hint=f"on ubuntu1: ip route delete {' '.join(extra[:1])}",
+        routes == [CONNECTED],
+        expected=f"{CONNECTED}, and nothing else",
+        actual=", ".join(routes) or "no route",
+        hint=f"on ubuntu1: ip route {f'delete {extra[0]}' if extra else f'add {CONNECTED}'}",
     )
-    probe = ping(lab.ubuntu1, "172.17.0.2", timeout=0.5)
-    return f"{routes[0]}; {silent(probe, hint='no interface of ubuntu1 may lead to 172.17.0.2 yet')}"
+    hint = "no interface of ubuntu1 may lead to 172.17.0.2 yet: look at `ip rule`"
+    return f"{CONNECTED}; {silent(ping(lab.ubuntu1, '172.17.0.2', timeout=0.5), hint=hint)}"
 
 
 @check("ubuntu1 has no rules", needs=[learned])
@@ -76,7 +78,7 @@ def no_router(lab: Lab) -> str:
 
 @check("outside knows no way to 172.17.0.0/16", needs=[learned])
 def unknown_outside(lab: Lab) -> str:
-    no_route(lab.outside, "172.17.0.2", CONTAINERS)
+    no_route(lab.outside, "172.17.0.2")
     probe = tcp(lab.outside, "172.17.0.2", 8080, server=lab.ubuntu1, timeout=0.5)
     expect(
         probe.outcome == "unreachable",

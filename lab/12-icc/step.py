@@ -4,7 +4,7 @@ from natlab import Lab, Probe, ping, tcp
 from natlab.course import answers, check, container, expect
 
 WEB, DB, LINKED, OTHER = "172.17.0.2", "172.17.0.3", 80, 8080
-OUTSIDE = "192.168.33.20"
+UBUNTU1, OUTSIDE = "192.168.33.11", "192.168.33.20"
 
 
 def build(lab: Lab) -> None:
@@ -40,13 +40,13 @@ def how_to_cut(lab: Lab) -> str:
     if not drops_in_forward(lab):
         return "on ubuntu1: a rule in FORWARD: in by docker0, out by docker0, drop"
     if lab.ubuntu1.sysctl("net.bridge.bridge-nf-call-iptables") is None:
-        return "this kernel has no bridge-nf-call-iptables: modprobe br_netfilter on the machine itself"
+        return "bridge-nf-call-iptables is not there: modprobe br_netfilter on the real machine"
     if lab.ubuntu1.sysctl("net.bridge.bridge-nf-call-iptables") == "0":
         return (
             "FORWARD does not see what the bridge passes on:"
             " on ubuntu1: sysctl -w net.bridge.bridge-nf-call-iptables=1"
         )
-    return "the drop must be in FORWARD on ubuntu1, for all protocols: in by docker0, out by docker0"
+    return "the drop must be for every protocol, in FORWARD: in by docker0, out by docker0"
 
 
 @check("a ping between web and db is dropped on the way, in both directions")
@@ -100,11 +100,8 @@ def one_way(lab: Lab) -> str:
 @check("web and db still reach the outside", needs=[cut])
 def outside(lab: Lab) -> str:
     hint = "drop only what leaves by docker0 again: in by docker0, *out by docker0*"
-    said = [
-        answers(ping(container(lab, name), OUTSIDE, server=lab.outside), source="192.168.33.11", hint=hint)
-        for name in ("web", "db")
-    ]
-    return "; ".join(said)
+    probes = [ping(container(lab, name), OUTSIDE, server=lab.outside) for name in ("web", "db")]
+    return "; ".join(answers(probe, source=UBUNTU1, hint=hint) for probe in probes)
 
 
 CHECKS = [cut, linked, only_that_port, one_way, outside]

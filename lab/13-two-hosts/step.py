@@ -54,7 +54,9 @@ def masqueraded(lab: Lab) -> str:
     return answers(probe, source=UBUNTU2, hint=hint)
 
 
-@check("app reaches web through ubuntu1's published port, and web sees ubuntu2", needs=[masqueraded])
+@check(
+    "app reaches web through ubuntu1's published port, and web sees ubuntu2", needs=[masqueraded]
+)
 def through_the_port(lab: Lab) -> str:
     forwarding(lab.ubuntu1)
     app, web = container(lab, "app", "ubuntu2"), container(lab, "web")
@@ -63,7 +65,9 @@ def through_the_port(lab: Lab) -> str:
     return answers(probe, source=UBUNTU2, hint=hint)
 
 
-@check("each host wrote down what it rewrote: source there, destination here", needs=[through_the_port])
+@check(
+    "each host wrote down what it rewrote: source there, destination here", needs=[through_the_port]
+)
 def both_tables(lab: Lab) -> str:
     """One new connection, looked up in both tables by its ports."""
     app, web = container(lab, "app", "ubuntu2"), container(lab, "web")
@@ -83,11 +87,11 @@ def both_tables(lab: Lab) -> str:
     ]
     expect(
         theirs and ours,
-        expected=f"an entry from {APP} on ubuntu2, and from {UBUNTU2} on ubuntu1, for one connection",
+        expected=f"an entry from {APP} on ubuntu2, and one from {UBUNTU2} on ubuntu1",
         actual=f"{len(theirs)} on ubuntu2, {len(ours)} on ubuntu1",
         hint="let app ask web again, and look at `conntrack -L -p tcp` on both hosts",
     )
-    return f"ubuntu2: source {theirs[0].snat}; ubuntu1: destination {ours[0].dnat}"
+    return f"ubuntu2: {theirs[0].snat}; ubuntu1: {ours[0].dnat}"
 
 
 def in_its_network(guest: Container, address: str, gateway: str) -> None:
@@ -134,7 +138,7 @@ def end_to_end(lab: Lab) -> str:
     left, right = container(lab, "left"), container(lab, "right", "ubuntu2")
     said = ""
     for one, other, source, target in ((left, right, LEFT, RIGHT), (right, left, RIGHT, LEFT)):
-        hint = f"no rule of {one.host.name} or {other.host.name} may touch what {one.name} sends there"
+        hint = f"no rule on ubuntu1 or ubuntu2 may touch what {one.name} sends to {target}"
         answers(ping(one, target, server=other), source=source, hint=hint)
         probe = tcp(one, target, 8080, server=other)
         said = answers(probe, source=source, hint=hint)
@@ -148,4 +152,12 @@ def end_to_end(lab: Lab) -> str:
     return f"{said}, ttl {TWO_ROUTERS_LATER}"
 
 
-CHECKS = [same_address, masqueraded, through_the_port, both_tables, own_networks, routes, end_to_end]
+CHECKS = [
+    same_address,
+    masqueraded,
+    through_the_port,
+    both_tables,
+    own_networks,
+    routes,
+    end_to_end,
+]

@@ -24,8 +24,8 @@ def main() -> None:
         _leave(str(error), USAGE)
     except NatlabError as error:
         _leave(str(error), 1)
-    except KeyboardInterrupt as interrupt:
-        _leave(str(interrupt) or "interrupted", INTERRUPTED)
+    except KeyboardInterrupt:
+        _leave("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone: `natlab show 4 | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import typer
+
+from natlab.cli import INTERRUPTED
 from natlab.cli.app import say
 from natlab.course import manifest, progress
 from natlab.course.manifest import Course, Step
@@ -82,12 +85,12 @@ def do(word: str | None, *, everything: bool, check: bool, throwaway: bool, name
         for step in chosen:
             with _undone_if_interrupted(lab, step):
                 runner.do(course, step, lab)
-            if check:
-                results = runner.check(step, lab)
-                _print_results(step, results)
-                collected += results
-            else:
-                say(f"step {step.number} is built: {step.title}. Check it: `natlab check {step.number}`")
+                if check:
+                    results = runner.check(step, lab)
+                    _print_results(step, results)
+                    collected += results
+                else:
+                    say(f"step {step.number} is built: {step.title}. Check it: `natlab check {step.number}`")
     if not check:
         return 0
     _summary(len(chosen), collected)
@@ -96,15 +99,16 @@ def do(word: str | None, *, everything: bool, check: bool, throwaway: bool, name
 
 @contextlib.contextmanager
 def _undone_if_interrupted(lab: Lab, step: Step) -> Iterator[None]:
-    """A step that was begun and not ended leaves the lab as it was at first, not half-built."""
+    """An interrupted step leaves the lab as it was at first, not half-built."""
     try:
         yield
     except KeyboardInterrupt:
         lab.clean()
-        raise KeyboardInterrupt(
-            f"interrupted in step {step.number}; the lab is back in its first state:"
-            f" go on with `natlab do {step.number}`"
-        ) from None
+        sys.stderr.write(
+            f"natlab: interrupted in step {step.number}; the lab is back in its first state:"
+            f" go on with `natlab do {step.number}`\n"
+        )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def check(word: str | None, *, everything: bool, name: str) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, Final
 
 from natlab.course.checks import Fail
 
@@ -13,6 +16,10 @@ if TYPE_CHECKING:
     from natlab.engine.node import Node
     from natlab.engine.probe import Probe
     from natlab.model.state import Link
+
+
+TALLY: Final = "natlab-tally"
+"""The table of the one rule that a check itself sets up, only to count, while it looks."""
 
 
 def expect(condition: object, *, expected: str, actual: str, hint: str) -> None:
@@ -103,6 +110,71 @@ def default_route(node: Node, gateway: str) -> None:
         hint=f"{node.name} must send everything else to {gateway}:"
         f" ip route {'replace' if found else 'add'} default via {gateway} (there)",
     )
+
+
+def no_route(node: Node, target: str) -> None:
+    """The node has no way to send to an address."""
+    if node.route_to(target) is None:
+        return
+    ways = [
+        route
+        for route in node.routes()
+        if route.dst == "default" or IPv4Address(target) in IPv4Network(route.dst)
+    ]
+    raise Fail(
+        expected=f"{node.name} has no route to {target}",
+        actual=", ".join(map(str, ways)) or f"{node.name} has one: `ip route get {target}`",
+        hint=f"on {node.name}: "
+        + (f"ip route delete {ways[0].dst}" if ways else f"look at `ip route get {target}`"),
+    )
+
+
+def no_rules(node: Node) -> None:
+    """No table of the node holds a rule, or a chain that drops by policy."""
+    ruleset = node.ruleset()
+    found = [
+        f"{chain.name} of {table.title} has: {rule.text}" for table, chain, rule in ruleset.rules()
+    ]
+    found += [
+        f"{chain.name} of {table.title} drops by policy"
+        for table, chain in ruleset.chains()
+        if chain.policy == "drop"
+    ]
+    expect(
+        not found,
+        expected=f"no rule on {node.name}",
+        actual="; ".join(found),
+        hint=f"on {node.name}: nft list ruleset, and then nft flush ruleset",
+    )
+
+
+@contextlib.contextmanager
+def forward_tally(host: Host, match: str) -> Iterator[Callable[[], int]]:
+    """Count what the FORWARD hook of a host sees, while the block runs.
+
+    Args:
+        host: The machine.
+        match: Which packets, in nft's words, such as `ip saddr 172.17.0.3`.
+
+    Yields:
+        A function that tells how many such packets the hook has seen so far.
+    """
+    host.nft(
+        f"add table ip {TALLY}\n"
+        f"delete table ip {TALLY}\n"
+        f"table ip {TALLY} {{ chain FORWARD {{\n"
+        f"type filter hook forward priority -500;\n{match} counter\n}}\n}}"
+    )
+    try:
+        yield lambda: _counted(host)
+    finally:
+        host.nft(f"delete table ip {TALLY}")
+
+
+def _counted(host: Host) -> int:
+    table = host.ruleset().table("ip", TALLY)
+    rules = [rule for chain in table.chains for rule in chain.rules] if table else []
+    return sum(rule.counter.packets for rule in rules if rule.counter)
 
 
 def forwarding(host: Host, *, on: bool = True) -> None:

@@ -1,1 +1,1 @@
-"""Labs, hosts, networks and containers: model decides, kernel acts, the engine keeps them together."""
+"""Labs, hosts, networks and containers: model decides, kernel acts, this keeps them together."""

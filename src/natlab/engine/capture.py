@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from natlab.kernel import sockets
 from natlab.kernel.agent import Namespace
+from natlab.kernel.waiting import readable
 from natlab.model import dissect
 from natlab.model.packet import Packet
 
@@ -27,10 +27,16 @@ class Captured:
     """One frame: where it was seen, which way it went, when (ns of the kernel's clock)."""
 
     interface: str
-    outgoing: bool
+    packet_type: int
+    """As packet(7) has it: 0 to this node, 3 to somebody else's MAC address, 4 outgoing."""
     at_ns: int
     packet: Packet
     frame: bytes
+
+    @property
+    def outgoing(self) -> bool:
+        """Whether it was on its way out."""
+        return self.packet_type == _OUTGOING
 
 
 class Capture:
@@ -45,7 +51,7 @@ class Capture:
         self._sock.setblocking(False)
         self.seen: list[Captured] = []
 
-    def __enter__(self) -> Capture:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,13 +78,18 @@ class Capture:
                 self.seen.append(self._captured(frame, control, source))
         return self.seen
 
-    def _captured(self, frame: bytes, control: list[tuple[int, int, bytes]], source: tuple[str, int, int, int, bytes]) -> Captured:
+    def _captured(
+        self,
+        frame: bytes,
+        control: list[tuple[int, int, bytes]],
+        source: tuple[str, int, int, int, bytes],
+    ) -> Captured:
         interface, _, kind, _, _ = source
         stamp = next((data for _, what, data in control if what == _SO_TIMESTAMPNS), None)
         seconds, nanos = struct.unpack("@ll", stamp[:16]) if stamp else (0, 0)
         return Captured(
             interface=interface,
-            outgoing=kind == _OUTGOING,
+            packet_type=kind,
             at_ns=seconds * 1_000_000_000 + nanos,
             packet=dissect.ethernet(frame),
             frame=frame,
@@ -99,5 +110,5 @@ class Capture:
             yield from self.seen[given:]
             given = len(self.seen)
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._sock], [], [], left)[0]:
+            if left <= 0 or not readable([self.fileno()], left):
                 return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from natlab.engine.node import Node
 from natlab.errors import NatlabError
-from natlab.kernel import links, namespaces, processes
+from natlab.kernel import conntrack, links, namespaces, processes
 from natlab.kernel.agent import Namespace
 
 if TYPE_CHECKING:
@@ -50,15 +50,19 @@ class Container(Node):
     def remove(self) -> None:
         """End its programs, delete its veth pair, its published ports and its name.
 
-        Equivalent to: `docker rm -f NAME`, or `ip netns pids NAME | xargs kill; ip netns delete NAME`.
+        Its connections are forgotten too. Equivalent to: `docker rm -f NAME`, or `ip netns pids
+        NAME | xargs kill; ip netns delete NAME`.
         """
-        address = self.find_link("eth0")
-        if address is not None and address.ipv4:
-            self.host.unpublish_all(address.ipv4[0].ip)
+        eth0 = self.find_link("eth0")
+        addresses = [interface.ip for interface in eth0.ipv4] if eth0 else []
+        for address in addresses:
+            self.host.unpublish_all(address)
         host_end = self.host_end
         self.place.agent.call(None, processes.end_all, self.place.number)
         if host_end:
             self.host.place.call(links.delete, host_end)
+        if addresses:
+            self.host.place.call(conntrack.forget, [str(address) for address in addresses])
         self.host.place.call(namespaces.delete_named, self.name)
         self.place.close()
         self.host.forget(self)

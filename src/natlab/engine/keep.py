@@ -59,7 +59,9 @@ def journal() -> Path:
     Raises:
         NatlabError: it is there but belongs to somebody else.
     """
-    if os.geteuid() == 0:
+    if chosen := os.environ.get("NATLAB_RUNTIME_DIR"):
+        path = Path(chosen)
+    elif os.geteuid() == 0:
         path = Path("/run/natlab-labs")
     elif base := os.environ.get("XDG_RUNTIME_DIR"):
         path = Path(base, "natlab")
@@ -68,7 +70,9 @@ def journal() -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = path.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-        raise NatlabError(f"{path} is not a directory of this user alone: remove it, or set XDG_RUNTIME_DIR")
+        raise NatlabError(
+            f"{path} is not a directory of this user alone: remove it, or set XDG_RUNTIME_DIR"
+        )
     return path
 
 
@@ -88,12 +92,15 @@ def _read(path: Path) -> Record | None:
 
 @contextlib.contextmanager
 def _locked(name: str) -> Iterator[Path]:
-    """Nobody else starts or ends a lab of that name meanwhile."""
+    """Nobody else starts or ends a lab meanwhile; gives the record's path."""
     check_lab_name(name)
     directory = journal()
-    with (directory / f".{name}.lock").open("w") as lock:
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield directory / f"{name}.json"
+    finally:
+        os.close(lock)
 
 
 def up(name: str) -> bool:
@@ -194,7 +201,9 @@ def opened(name: str) -> Iterator[Lab]:
     try:
         agent = Agent.join(pid)
     except ProcessLookupError as error:
-        raise LabGoneError(f"lab {name!r} ended just now: start it again with `natlab up`") from error
+        raise LabGoneError(
+            f"lab {name!r} ended just now: start it again with `natlab up`"
+        ) from error
     try:
         yield Lab.within(agent)
     finally:
@@ -206,5 +215,11 @@ def enter_node(name: str, node: str, argv: list[str]) -> int:
 
     The calling process moves into the lab for good: nothing else can be done in it afterwards.
     """
-    env = {**os.environ, "PATH": path_inside(), INSIDE: "1", "NATLAB_NAME": name, "NATLAB_NODE": node}
+    env = {
+        **os.environ,
+        "PATH": path_inside(),
+        INSIDE: "1",
+        "NATLAB_NAME": name,
+        "NATLAB_NODE": node,
+    }
     return enter.run(keeper(name), f"{PINS}/hosts", node, argv, env)

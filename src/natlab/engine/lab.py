@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import threading
 from collections.abc import Mapping
 from ipaddress import IPv4Interface, ip_interface
-from typing import Final
+from typing import Final, Self
 
 from natlab.engine.container import Container
 from natlab.engine.host import Host
@@ -38,6 +39,7 @@ PINS: Final = "/run/natlab"
 """Where a lasting lab's machines have names inside its sandbox."""
 
 _SWITCH: Final = "lan"
+_SWITCH_OWN: Final = ("lo", _SWITCH)
 
 
 class Lab:
@@ -80,13 +82,15 @@ class Lab:
         if pinned:
             for name in pinned:
                 lab._adopt(name, agent.call(None, namespaces.open_pinned, f"{PINS}/hosts/{name}"))  # noqa: SLF001
-            lab.switch = Namespace(agent, agent.call(None, namespaces.open_pinned, f"{PINS}/{_SWITCH}"))
+            lab.switch = Namespace(
+                agent, agent.call(None, namespaces.open_pinned, f"{PINS}/{_SWITCH}")
+            )
         else:
             lab._build()  # noqa: SLF001
             lab._pin()  # noqa: SLF001
         return lab
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,7 +109,9 @@ class Lab:
         plain = {name: str(interface.ip) for name, interface in self.addresses.items()}
         for name in self.addresses:
             text = machine.hosts_file(plain, name)
-            self._adopt(name, self.agent.call(None, namespaces.create_machine, name, launchers(), text))
+            self._adopt(
+                name, self.agent.call(None, namespaces.create_machine, name, launchers(), text)
+            )
             self.hosts[name].place.call(machine.settle)
             self._plug_in(name)
 
@@ -190,10 +196,14 @@ def _checked(hosts: Mapping[str, str]) -> dict[str, IPv4Interface]:
     checked: dict[str, IPv4Interface] = {}
     for name, address in hosts.items():
         check_interface_name(name)
+        if name in _SWITCH_OWN:
+            raise UsageError(f"host name {name!r} means the LAN itself: choose another one")
         try:
             interface = ip_interface(address)
         except ValueError:
-            raise UsageError(f"{address!r} of host {name} is not an address like 192.168.33.11/24") from None
+            raise UsageError(
+                f"{address!r} of host {name} is not an address like 192.168.33.11/24"
+            ) from None
         if not isinstance(interface, IPv4Interface):
             raise UsageError(f"{address} of host {name} is not an IPv4 address")
         checked[name] = interface
@@ -212,7 +222,22 @@ def _shared_agent() -> Agent:
     """This process's agent, started when it is first needed and after a fork."""
     global _agent  # noqa: PLW0603 - one agent a process is the point
     with _lock:
-        if _agent is None or not _agent.usable:
+        if _agent is None or not _agent.alive:
+            _end_shared_agent()
             _agent = Agent.start()
-            atexit.register(_agent.close)
         return _agent
+
+
+def _end_shared_agent() -> None:
+    if _agent is not None:
+        _agent.close()
+
+
+def _begin_anew() -> None:
+    """In a forked child: the agent and the lock are the parent's."""
+    global _agent, _lock
+    _agent, _lock = None, threading.Lock()
+
+
+atexit.register(_end_shared_agent)
+os.register_at_fork(after_in_child=_begin_anew)

@@ -158,12 +158,13 @@ class Network:
         return [c for c in self.host.containers() if c.host_end in ports]
 
     def forwarding_table(self) -> tuple[ForwardingEntry, ...]:
-        """The MAC addresses that the bridge knows, and at which port. Equivalent to: `bridge fdb`."""
+        """The MAC addresses that the bridge knows, each at its port. Equivalent to: `bridge fdb`."""
         return self.host.place.call(links.forwarding_table, self.bridge)
 
     def set_hairpin(self, on: bool = True) -> None:
-        """Let every port send frames back where they came from; without a userland proxy a
-        container needs it to reach its own published port.
+        """Let every port send frames back where they came from, or not.
+
+        Without a userland proxy a container needs it to reach its own published port.
 
         Equivalent to: `bridge link set dev PORT hairpin on`, for each port.
         """

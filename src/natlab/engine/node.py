@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from socket import socket as Socket  # noqa: N812 - `Node.socket` hides the name in its class
 from typing import Any
 
 from natlab.engine import process
@@ -53,10 +54,14 @@ class Node:
         done = process.run(self.place, argv, stdin=stdin, timeout=timeout, env=env)
         if check and done.returncode:
             said = (done.stderr or done.stdout).strip()
-            raise NatlabError(f"`{' '.join(argv)}` on {self.name} ended with {done.returncode}: {said}")
+            raise NatlabError(
+                f"`{' '.join(argv)}` on {self.name} ended with {done.returncode}: {said}"
+            )
         return done
 
-    def start(self, command: str | Sequence[str], *, env: Mapping[str, str] | None = None) -> Process:
+    def start(
+        self, command: str | Sequence[str], *, env: Mapping[str, str] | None = None
+    ) -> Process:
         """Start a program here and go on; see `Process.wait_for`, `Process.kill`.
 
         Equivalent to: `natlab exec NODE -- COMMAND &`.
@@ -65,12 +70,14 @@ class Node:
 
     # Sockets
 
-    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+    def socket(
+        self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0
+    ) -> Socket:
         """A socket that lives here and is used from there: any thread, asyncio too."""
         fd = self.place.call(sockets.open_socket, int(family), int(kind), protocol)
         return socket.socket(fileno=fd.detach())
 
-    def connect(self, host: str, port: int, timeout: float = 2.0) -> socket.socket:
+    def connect(self, host: str, port: int, timeout: float = 2.0) -> Socket:
         """A TCP connection from here. Equivalent to: `nc HOST PORT`.
 
         Raises:
@@ -85,7 +92,7 @@ class Node:
             raise
         return sock
 
-    def listen(self, port: int, host: str = "0.0.0.0") -> socket.socket:
+    def listen(self, port: int, host: str = "0.0.0.0") -> Socket:
         """A listening TCP socket here; port 0 takes a free one. Equivalent to: `nc -l PORT`.
 
         Raises:
@@ -137,7 +144,9 @@ class Node:
         """Its IPv4 routes. Equivalent to: `ip route show table all`."""
         return self.place.call(links.routes)
 
-    def route_to(self, destination: str, source: str | None = None, iif: str | None = None) -> RouteEntry | None:
+    def route_to(
+        self, destination: str, source: str | None = None, iif: str | None = None
+    ) -> RouteEntry | None:
         """What its routing process decides; None without a route. Equivalent to: `ip route get`."""
         try:
             return self.place.call(links.route_to, destination, source, iif)
@@ -149,7 +158,7 @@ class Node:
         return self.place.call(links.neighbours)
 
     def sysctl(self, key: str) -> str | None:
-        """A kernel setting of this network namespace; None if there is none. Compare: `sysctl KEY`."""
+        """A kernel setting of this namespace; None if there is none. Compare: `sysctl KEY`."""
         return self.place.call(sysctl.read, key)
 
     def set_sysctl(self, key: str, value: str | int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import socket
 import struct
 import time
@@ -19,6 +18,7 @@ from typing import Final, Literal
 
 from natlab.engine.capture import Capture
 from natlab.engine.node import Node
+from natlab.kernel.waiting import readable
 from natlab.model import craft
 from natlab.model.packet import Packet
 
@@ -26,7 +26,13 @@ Outcome = Literal["answered", "refused", "unreachable", "no answer"]
 PATIENCE: Final = 1.0
 """Seconds to wait for an answer that may never come."""
 
-_UNREACHABLE: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENONET, errno.EACCES, errno.EPERM}
+_UNREACHABLE: Final = {
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENONET,
+    errno.EACCES,
+    errno.EPERM,
+}
 _IP_HEADER: Final = 20
 
 
@@ -124,7 +130,12 @@ def _exchange(sock: socket.socket, listener: socket.socket | None, timeout: floa
 
 
 def _syn_for(port: int) -> Callable[[Packet], bool]:
-    return lambda p: p.proto == "tcp" and p.dport == port and "S" in (p.flags or "") and "." not in (p.flags or "")
+    return lambda p: (
+        p.proto == "tcp"
+        and p.dport == port
+        and "S" in (p.flags or "")
+        and "." not in (p.flags or "")
+    )
 
 
 def udp(
@@ -158,7 +169,7 @@ def _ask(
     try:
         sock.connect(target)
         sock.sendall(token)
-        if listener is not None and select.select([listener], [], [], timeout)[0]:
+        if listener is not None and readable([listener.fileno()], timeout):
             data, peer = listener.recvfrom(64)
             listener.sendto(data, peer)
         sock.settimeout(timeout)
@@ -168,7 +179,14 @@ def _ask(
     return "answered", answered_by[0]
 
 
-def ping(client: Node, host: str, *, server: Node | None = None, timeout: float = PATIENCE, size: int = 24) -> Probe:
+def ping(
+    client: Node,
+    host: str,
+    *,
+    server: Node | None = None,
+    timeout: float = PATIENCE,
+    size: int = 24,
+) -> Probe:
     """One ICMP echo request and its answer. Equivalent to: `ping -c 1 HOST`.
 
     Args:
@@ -180,17 +198,27 @@ def ping(client: Node, host: str, *, server: Node | None = None, timeout: float 
     """
     token = os.urandom(12)
     number = struct.unpack("!H", token[:2])[0]
-    request = craft.icmp_echo(client_address(client, host), host, number, 1, token + bytes(max(size - 12, 0)))
+    request = craft.icmp_echo(
+        client_address(client, host), host, number, 1, token + bytes(max(size - 12, 0))
+    )
     with contextlib.ExitStack() as stack:
         capture = stack.enter_context(server.capture()) if server else None
-        sock = stack.enter_context(client.socket(kind=socket.SOCK_RAW, protocol=socket.IPPROTO_ICMP))
+        sock = stack.enter_context(
+            client.socket(kind=socket.SOCK_RAW, protocol=socket.IPPROTO_ICMP)
+        )
         outcome, peer = _echo(sock, host, request[_IP_HEADER:], token, timeout)
         arrived = _first_with(capture, token) if capture else None
         return Probe("icmp", client.name, host, outcome, arrived, None, peer)
 
 
 def inject(
-    sender: Node, source: str, target: str, *, receiver: Node, port: int = 4999, timeout: float = PATIENCE
+    sender: Node,
+    source: str,
+    target: str,
+    *,
+    receiver: Node,
+    port: int = 4999,
+    timeout: float = PATIENCE,
 ) -> Packet | None:
     """Send one UDP datagram with any source address; returns it as it arrived, or None.
 
@@ -223,7 +251,9 @@ def client_address(client: Node, host: str) -> str:
         return str(sock.getsockname()[0])
 
 
-def _echo(sock: socket.socket, host: str, message: bytes, token: bytes, timeout: float) -> tuple[Outcome, str | None]:
+def _echo(
+    sock: socket.socket, host: str, message: bytes, token: bytes, timeout: float
+) -> tuple[Outcome, str | None]:
     try:
         sock.sendto(message, (host, 0))
     except OSError as error:
@@ -239,7 +269,7 @@ def _echo(sock: socket.socket, host: str, message: bytes, token: bytes, timeout:
 
 def _incoming(sock: socket.socket, timeout: float) -> Iterator[tuple[bytes, str]]:
     deadline = time.monotonic() + timeout
-    while (left := deadline - time.monotonic()) > 0 and select.select([sock], [], [], left)[0]:
+    while (left := deadline - time.monotonic()) > 0 and readable([sock.fileno()], left):
         data, peer = sock.recvfrom(65536)
         yield data, peer[0]
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-import select
 import signal
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 from natlab.errors import NatlabError
 from natlab.kernel import processes
 from natlab.kernel.agent import Namespace
+from natlab.kernel.waiting import readable
 from natlab.kernel.wire import Fd
 from natlab.programs import path_inside
 
@@ -30,10 +34,13 @@ class Completed:
 class Process:
     """A program running in a node's namespaces. It ends with its lab, at the latest.
 
-    As a context manager it is killed at the end of the block.
+    As a context manager it is killed at the end of the block. What it prints waits in a pipe
+    until `wait_for` reads it; a program that has printed 1 MiB which nobody reads stops there.
     """
 
-    def __init__(self, place: Namespace, argv: tuple[str, ...], pid: int, pidfd: int, out: int) -> None:
+    def __init__(
+        self, place: Namespace, argv: tuple[str, ...], pid: int, pidfd: int, out: int
+    ) -> None:
         self.argv = argv
         self.pid = pid
         """Its number inside the lab's own process namespace."""
@@ -41,9 +48,11 @@ class Process:
         self._pidfd = pidfd
         self._out = out
         self._seen = b""
+        self._let_go = weakref.finalize(self, _close, {pidfd, out} - {-1})
+        self._let_go.atexit = False
         self.returncode: int | None = None
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,8 +65,7 @@ class Process:
             NatlabError: it is still running then.
         """
         if self.returncode is None:
-            ready, _, _ = select.select([self._pidfd], [], [], timeout)
-            if not ready:
+            if not readable([self._descriptor], timeout):
                 raise NatlabError(f"`{' '.join(self.argv)}` still runs after {timeout:g} s")
             self.returncode = self._collect()
         return self.returncode
@@ -71,7 +79,7 @@ class Process:
         deadline = time.monotonic() + timeout
         while text.encode() not in self._seen:
             left = deadline - time.monotonic()
-            ready, _, _ = select.select([self._out], [], [], max(left, 0))
+            ready = self._descriptor >= 0 and readable([self._out], left)
             chunk = os.read(self._out, 65536) if ready else b""
             if not chunk:
                 raise NatlabError(
@@ -83,6 +91,15 @@ class Process:
         return self.output
 
     @property
+    def _descriptor(self) -> int:
+        """The pidfd, while this object still has it."""
+        if not self._let_go.alive:
+            raise NatlabError(
+                f"`{' '.join(self.argv)}` was let go of: start it again to go on with it"
+            )
+        return self._pidfd
+
+    @property
     def output(self) -> str:
         """What `wait_for` has read of its standard output and error."""
         return self._seen.decode(errors="replace")
@@ -90,35 +107,47 @@ class Process:
     def signal(self, number: int) -> None:
         """Send it a signal; already ended is fine. Equivalent to: `kill -NUMBER PID`."""
         if self.returncode is None:
-            try:
-                signal.pidfd_send_signal(self._pidfd, number)
-            except ProcessLookupError:
-                return
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, number)
 
     def kill(self) -> None:
-        """End it now and let go of it."""
-        if self._pidfd < 0:
+        """End it now, with what it started in its process group, and let go of it.
+
+        What a program that has ended by itself left in the background goes on running.
+        """
+        if not self._let_go.alive:
             return
-        if self._place.agent.usable:
-            self.signal(signal.SIGKILL)
-            self.wait()
-        self.close()
+        try:
+            if self.returncode is None and self._place.agent.alive:
+                self._place.agent.call(None, processes.kill_group, self.pid)
+                self.wait()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of its descriptors without ending it."""
-        for fd in {self._pidfd, self._out} - {-1}:
-            os.close(fd)
-        self._pidfd = self._out = -1
+        self._let_go()
 
     def _collect(self) -> int:
-        code = self._place.agent.call(None, processes.exit_code, self.pid)
+        agent = self._place.agent
+        code = agent.call(None, processes.exit_code, self.pid) if agent.alive else None
         return code if code is not None else -signal.SIGKILL
+
+
+def _close(fds: set[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a program in a lab finds in its environment."""
     inherited = {k: v for k, v in os.environ.items() if k in ("TERM", "LANG", "LC_ALL", "TZ")}
-    return {**inherited, "PATH": path_inside(), "HOME": os.environ.get("HOME", "/"), **(extra or {})}
+    return {
+        **inherited,
+        "PATH": path_inside(),
+        "HOME": os.environ.get("HOME", "/"),
+        **(extra or {}),
+    }
 
 
 def start(
@@ -136,6 +165,8 @@ def start(
     reader, writer = os.pipe2(os.O_CLOEXEC)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        with contextlib.suppress(PermissionError):  # this user's pipes hold too much already
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)
         pid, pidfd = _spawn(place, argv, env, cwd, [Fd(null), Fd(writer), Fd(writer)])
     except BaseException:
         os.close(reader)
@@ -182,7 +213,9 @@ def _spawn(
     try:
         pid, pidfd = place.call(processes.spawn, list(argv), environment(env), cwd, stdio)
     except FileNotFoundError as error:
-        raise NatlabError(f"no program `{argv[0]}` here: install it, or check the spelling") from error
+        raise NatlabError(
+            f"no program `{argv[0]}` here: install it, or check the spelling"
+        ) from error
     except PermissionError as error:
         raise NatlabError(f"`{argv[0]}` may not be run: {error.strerror}") from error
     return pid, pidfd.detach()
@@ -195,7 +228,9 @@ class _memory_file:  # noqa: N801 - used like the function it stands for
         self._fd = Fd(os.memfd_create("natlab", os.MFD_CLOEXEC))
         return self._fd
 
-    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
+    ) -> None:
         self._fd.close()
 
 

@@ -1,1 +1,1 @@
-"""The only code that touches the kernel: small functions that act in the namespaces they are called in."""
+"""The only code that touches the kernel: small functions that act where they are called."""

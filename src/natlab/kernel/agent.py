@@ -192,12 +192,13 @@ def _launch(mode: str, keeper: int) -> tuple[socket.socket, subprocess.Popen[byt
             process.kill()
             process.wait()
             raise
-        if not fine:
-            process.wait()
-            raise news
     except BaseException:
         ours.close()
         raise
+    if not fine:
+        ours.close()
+        process.wait()
+        raise news
     return ours, process, news
 
 

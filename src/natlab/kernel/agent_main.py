@@ -25,7 +25,6 @@ from natlab.kernel import processes, sandbox, syscalls, wire
 from natlab.kernel.place import registry, standing
 from natlab.kernel.waiting import readable
 
-
 _CLIENT_GONE: Final = 4
 
 

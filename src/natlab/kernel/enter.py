@@ -65,6 +65,8 @@ def _enter(pins: Path, name: str) -> None:
         known += names
         if container in names:
             found.append((machine, os.open(NETNS / container, os.O_RDONLY)))
+    if not found and slash:
+        raise unknown("container", container, set(known) - set(machines), place=f"on {host}")
     if not found:
         raise unknown("host or container", name, known)
     if len(found) > 1:
@@ -78,7 +80,9 @@ def _enter(pins: Path, name: str) -> None:
 
 
 def _open(pinned: Path) -> Place:
-    return Place(*(os.open(pinned / kind, os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt", "uts")))
+    return Place(
+        *(os.open(pinned / kind, os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt", "uts"))
+    )
 
 
 def _become(argv: list[str], env: dict[str, str], cwd: str) -> NoReturn:

@@ -73,6 +73,17 @@ def add(specs: Sequence[RuleSpec]) -> None:
     run([spec.add_command() for spec in specs])
 
 
+def ensure(specs: Sequence[RuleSpec], *, chains: Sequence[dict[str, Any]] = ()) -> None:
+    """Add those rules that are not there yet, and the chains that they need.
+
+    Rules that stand already keep their counters.
+    """
+    there = [(rule["chain"], canonical(rule["expr"])) for rule in _rules()]
+    missing = [spec for spec in specs if (spec.chain, canonical(spec.exprs)) not in there]
+    if missing:
+        run([*chains, *(spec.add_command() for spec in missing)])
+
+
 def remove(specs: Sequence[RuleSpec]) -> int:
     """Delete rules, each once, in one transaction; returns how many were there.
 
@@ -85,7 +96,8 @@ def remove(specs: Sequence[RuleSpec]) -> int:
         key = (rule["chain"], canonical(rule["expr"]))
         if key in wanted:
             wanted.remove(key)
-            doomed.append({"delete": {"rule": {k: rule[k] for k in ("family", "table", "chain", "handle")}}})
+            place = {key: rule[key] for key in ("family", "table", "chain", "handle")}
+            doomed.append({"delete": {"rule": place}})
     if doomed:
         run(doomed)
     return len(doomed)

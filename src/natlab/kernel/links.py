@@ -149,7 +149,7 @@ def set_link(name: str, **changes: Any) -> None:
 
 
 def set_master(name: str, bridge: str | None) -> None:
-    """Make a link a port of a bridge, or of none. Equivalent to: `ip link set NAME master BRIDGE`."""
+    """Make a link a port of a bridge, or of none. Compare: `ip link set NAME master BRIDGE`."""
     ipr().link("set", index=index(name), master=index(bridge) if bridge else 0)
 
 
@@ -209,7 +209,7 @@ def links() -> tuple[Link, ...]:
 
 def _link(message: Any, names: dict[int, str], addresses: tuple[Any, ...]) -> Link:
     info = message.get_attr("IFLA_LINKINFO")
-    port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+    port: Any = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
     hairpin, isolated = (
         bool(hasattr(port, "get_attr") and port.get_attr(f"IFLA_BRPORT_{flag}"))
         for flag in ("MODE", "ISOLATED")

@@ -86,7 +86,7 @@ def _reset_links(address: str) -> None:
 
 
 def _end_background(number: int) -> None:
-    """Kill what runs on a machine, but for shells with a terminal and what runs in front of them."""
+    """Kill what runs on a machine, but for shells with a terminal and what runs before them."""
     for pid, _ in processes.running_in(number, "uts"):
         facts = process_facts(pid)
         if facts is None:

@@ -95,6 +95,11 @@ def delete_named(name: str) -> None:
         return
 
 
+def net_id(number: int) -> int:
+    """What tells one network namespace from another while both are there: its inode."""
+    return os.fstat(registry.get(number).fds["net"]).st_ino
+
+
 def same_net(one: int, other: int) -> bool:
     """Tell whether two numbers stand for one network namespace."""
     stats = [os.fstat(registry.get(number).fds["net"]) for number in (one, other)]
@@ -121,7 +126,9 @@ def pin(number: int, directory: str) -> None:
 
 def open_pinned(directory: str) -> int:
     """Open a machine that `pin` noted; returns its number."""
-    fds = [os.open(Path(directory, kind), os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt", "uts")]
+    fds = [
+        os.open(Path(directory, kind), os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt", "uts")
+    ]
     return registry.add(Place(*fds))
 
 

@@ -129,13 +129,17 @@ def _kill_and_wait(pid: int) -> None:
 
 def _pids() -> list[int]:
     own = os.getpid()
-    return [int(e) for e in os.listdir("/proc") if e.isdigit() and int(e) not in (1, own)]
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and int(entry.name) not in (1, own)
+    ]
 
 
 def _namespace(pid: int, kind: str) -> int | None:
     """The inode of a process's namespace; None if it has ended or is a zombie."""
     try:
-        return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
+        return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
 
@@ -162,7 +166,7 @@ def enter_keeper(pid: int) -> None:
         fds = {kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in kinds}
     except FileNotFoundError as error:
         raise ProcessLookupError(pid) from error
-    own = os.stat("/proc/self/ns/user").st_ino
+    own = Path("/proc/self/ns/user").stat().st_ino
     for kind, fd in fds.items():
         if kind != "user" or os.fstat(fd).st_ino != own:
             syscalls.setns(fd)

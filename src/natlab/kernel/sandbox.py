@@ -65,7 +65,10 @@ def refusal(error: OSError) -> str:
 def remedy() -> str:
     """What to do where user namespaces are refused, read from this machine's own settings."""
     known = {
-        "kernel/unprivileged_userns_clone": ("0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
+        "kernel/unprivileged_userns_clone": (
+            "0",
+            "sudo sysctl -w kernel.unprivileged_userns_clone=1",
+        ),
         "user/max_user_namespaces": ("0", "sudo sysctl -w user.max_user_namespaces=15000"),
         "kernel/apparmor_restrict_unprivileged_userns": (
             "1",

@@ -24,6 +24,26 @@ def open_socket(family: int, kind: int, protocol: int = 0) -> Fd:
     return Fd(socket.socket(family, kind, protocol).detach())
 
 
+def open_server(kind: int, address: str, port: int) -> Fd:
+    """A socket that is bound here (TCP: and listens), also below port 1024. Compare: `nc -l`.
+
+    The agent binds it because who only receives a socket has no privilege in its namespace.
+
+    Raises:
+        OSError: EADDRINUSE, somebody serves there; EADDRNOTAVAIL, no such address here.
+    """
+    sock = socket.socket(socket.AF_INET, kind)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
+        sock.bind((address, port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen()
+    except BaseException:
+        sock.close()
+        raise
+    return Fd(sock.detach())
+
+
 def open_capture(interface: str | None) -> Fd:
     """A packet socket that sees every frame of an interface, or of all: packet(7), as tcpdump's.
 

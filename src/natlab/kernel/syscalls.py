@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 from typing import Final
 
 CLONE_NEWNS: Final = 0x00020000
@@ -76,7 +77,7 @@ def die_with_parent(signal_number: int) -> None:
 
 def has_sys_admin() -> bool:
     """Tell whether this process may create namespaces without a user namespace of its own."""
-    with open("/proc/thread-self/status", encoding="ascii") as status:
+    with Path("/proc/thread-self/status").open(encoding="ascii") as status:
         for line in status:
             if line.startswith("CapEff:"):
                 return bool(int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1)

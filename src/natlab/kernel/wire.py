@@ -76,9 +76,7 @@ def send(sock: socket.socket, message: Any) -> list[int]:
 
 def receive(sock: socket.socket) -> tuple[Any, list[Fd]]:
     """Receive one object and the descriptors in it; raises `EOFError` when the peer is gone."""
-    header, numbers, _, _ = socket.recv_fds(
-        sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
-    )
+    header, numbers, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
     fds = [Fd(number) for number in numbers]
     try:
         header += _receive_exactly(sock, _HEADER.size - len(header))

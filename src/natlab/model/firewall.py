@@ -8,6 +8,7 @@ list (libnftables-json(5)) with the chain it belongs to and the end of the chain
     POSTROUTING  nat         masquerade, newest network first
     DOCKER       from both   one DNAT rule for each published port
     FORWARD      filter      → DOCKER-ISOLATION, → DOCKER-FORWARD
+    raw-PREROUTING  raw      127.0.0.0/8 from outside is dropped; there once it is needed
     DOCKER-ISOLATION         drops between networks
     DOCKER-FORWARD           links and published ports on top, then each network's own rules
 
@@ -70,9 +71,7 @@ _TO_THIS_HOST: Final[Expr] = _match({"fib": {"result": "type", "flags": ["daddr"
 _NOT_LOOPBACK: Final[Expr] = _match(
     _field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")), op="!="
 )
-_ESTABLISHED: Final[Expr] = _match(
-    {"ct": {"key": "state"}}, ["established", "related"], op="in"
-)
+_ESTABLISHED: Final[Expr] = _match({"ct": {"key": "state"}}, ["established", "related"], op="in")
 
 
 def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
@@ -209,6 +208,25 @@ def masquerade_local(bridge: str) -> RuleSpec:
     )
 
 
+def loopback_guard() -> tuple[Expr, RuleSpec]:
+    """Nobody but this host reaches a port that is published at its 127.0.0.1.
+
+    A neighbour can send a packet to 127.0.0.1 through this host's MAC address; PREROUTING would
+    rewrite it before the routing process could call it a martian. And with `route_localnet` on a
+    bridge, a container could do the same to every local service.
+
+    Returns:
+        The command that makes the chain, and its rule.
+
+    Equivalent to: `iptables -t raw -A PREROUTING -d 127.0.0.0/8 ! -i lo -j DROP`.
+    Source: moby 41872, 45610; moby has one such rule for each port at a loopback address.
+    """
+    chain = _chain("raw-PREROUTING", type="filter", hook="prerouting", prio=-300, policy="accept")
+    loopback = _match(_field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")))
+    from_outside = _match(_meta("iifname"), "lo", op="!=")
+    return chain, RuleSpec("raw-PREROUTING", (from_outside, loopback, _COUNTER, _DROP))
+
+
 def forward_network(bridge: str, *, icc: bool = True) -> tuple[RuleSpec, ...]:
     """A network's own rules: answers come in, containers talk (or not), everything may leave.
 
@@ -225,11 +243,13 @@ def forward_network(bridge: str, *, icc: bool = True) -> tuple[RuleSpec, ...]:
     )
 
 
-def link(bridge: str, parent: IPv4Address, child: IPv4Address, port: int, proto: str) -> tuple[RuleSpec, ...]:
+def link(
+    bridge: str, parent: IPv4Address, child: IPv4Address, port: int, proto: str
+) -> tuple[RuleSpec, ...]:
     """`--link` where icc is off: this container may use that one's port, and be answered.
 
-    Equivalent to: `iptables -I FORWARD -i BR -o BR -p tcp -s PARENT -d CHILD --dport PORT -j ACCEPT`
-    and the same with `-s CHILD -d PARENT --sport PORT`. Source: moby, `bridge/link.go`.
+    Equivalent to: `iptables -I FORWARD -i BR -o BR -p tcp -s PARENT -d CHILD --dport PORT
+    -j ACCEPT` and the same with `-s CHILD -d PARENT --sport PORT`. Source: moby, `bridge/link.go`.
     """
 
     def way(src: IPv4Address, dst: IPv4Address, field: str) -> RuleSpec:
@@ -267,9 +287,7 @@ def isolate(one: str, other: str) -> tuple[RuleSpec, ...]:
 def canonical(exprs: Any) -> Any:
     """Expressions without what the kernel counts, so that a rule compares equal to itself."""
     if isinstance(exprs, dict):
-        return {
-            key: None if key == "counter" else canonical(value) for key, value in exprs.items()
-        }
+        return {key: None if key == "counter" else canonical(value) for key, value in exprs.items()}
     if isinstance(exprs, (list, tuple)):
         plain = [canonical(item) for item in exprs]
         return sorted(plain) if plain and all(isinstance(i, str) for i in plain) else plain

@@ -160,7 +160,9 @@ class HostPicture:
         """A bridge's ports. Equivalent to: `ip link show master BRIDGE`."""
         return tuple(i for i in self.interfaces if i.master == bridge.name)
 
-    def guests(self, bridge: Interface) -> tuple[tuple[ContainerPicture, Interface, Interface], ...]:
+    def guests(
+        self, bridge: Interface
+    ) -> tuple[tuple[ContainerPicture, Interface, Interface], ...]:
         """The containers at a bridge: each with its own end, and the port that is the other end."""
         ports = {End(self.name, port.name): port for port in self.ports(bridge)}
         return tuple(
@@ -227,7 +229,11 @@ class Picture:
             for i in c.interfaces
         }
         for end, other in ends.items():
-            if other is not None and other in ends and (end.node, end.interface) < (other.node, other.interface):
+            if (
+                other is not None
+                and other in ends
+                and (end.node, end.interface) < (other.node, other.interface)
+            ):
                 yield end, other
 
     def to_dict(self) -> dict[str, Any]:

@@ -80,7 +80,9 @@ def unreached(chain: str, hooks: tuple[str, ...]) -> str:
 def forward_policy(ruleset: Ruleset) -> str:
     """ "drop" where a chain at the hook forward drops what no rule of it has decided."""
     chains = ruleset.base_chains("forward", "filter")
-    dropping = any(chain.policy == "drop" for table, chain in chains if table.family in ("ip", "inet"))
+    dropping = any(
+        chain.policy == "drop" for table, chain in chains if table.family in ("ip", "inet")
+    )
     return "drop" if dropping else "accept"
 
 
@@ -90,7 +92,9 @@ def masquerades(ruleset: Ruleset) -> tuple[Masquerade, ...]:
         Masquerade(
             source=_equal(rule, "saddr"),
             out=_interface(rule),
-            to=rule.translation.to if rule.translation and rule.translation.kind == "snat" else None,
+            to=rule.translation.to
+            if rule.translation and rule.translation.kind == "snat"
+            else None,
             chain=f"{table.title} {chain.name}",
             hooks=_hooks(table, chain),
         )

@@ -25,14 +25,12 @@ def launchers() -> dict[str, str]:
         name: f'#!/bin/sh\nexec {python} -I -S {shlex.quote(str(here / file))} "$@"\n'
         for name, file in _SCRIPTS.items()
     }
-    paths = shlex.quote(os.pathsep.join(os.path.abspath(p) for p in sys.path if p))
-    scripts["natlab"] = (
-        f'#!/bin/sh\nPYTHONPATH={paths} exec {python} -m natlab "$@"\n'
-    )
+    paths = shlex.quote(os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p))
+    scripts["natlab"] = f'#!/bin/sh\nPYTHONPATH={paths} exec {python} -m natlab "$@"\n'
     return scripts
 
 
 def path_inside() -> str:
     """The PATH of whatever is started in a lab: our programs, then root's usual places."""
     usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return f"{BIN}:{os.path.dirname(sys.executable)}:{usual}"
+    return f"{BIN}:{Path(sys.executable).parent}:{usual}"

@@ -6,100 +6,150 @@
 The flags are those of moby's cmd/docker-proxy. It is how a published port answers where DNAT
 does not reach: on 127.0.0.1, and for containers of the same bridge. Whoever comes this way
 arrives at the container with the bridge's address.
+
+It starts with every published port, so it does without slow imports (argparse, asyncio).
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import contextlib
+import selectors
+import socket
+import sys
+import threading
+import time
+
+IDLE_SECONDS = 90.0
+"""How long a silent UDP client is remembered (moby: UDPConnTrackTimeout)."""
+
+Address = tuple[str, int]
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry one direction to its end, then close that half only."""
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.write_eof()
+def copy(source: socket.socket, sink: socket.socket) -> None:
+    """Carry one direction to its end, then close that half only; an error closes both."""
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
-async def _serve_tcp(options: argparse.Namespace) -> None:
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def carry(client: socket.socket, target: Address) -> None:
+    """Serve one client to the end of both directions."""
+    with client:
         try:
-            back, forth = await asyncio.open_connection(
-                options.container_ip, options.container_port
-            )
+            server = socket.create_connection(target)
         except OSError:
-            writer.transport.abort()
             return
-        await asyncio.gather(_copy(reader, forth), _copy(back, writer))
-        for end in (forth, writer):
-            end.close()
-
-    server = await asyncio.start_server(carry, options.host_ip, options.host_port)
-    print("ready", flush=True)
-    await server.serve_forever()
+        with server:
+            forth = threading.Thread(target=copy, args=(client, server))
+            forth.start()
+            copy(server, client)
+            forth.join()
 
 
-class _Back(asyncio.DatagramProtocol):
-    """The container's answers to one client."""
+def serve_tcp(front: socket.socket, target: Address) -> None:
+    """Carry connections, each in threads of its own, until killed."""
+    front.listen(128)
+    say_ready()
+    while True:
+        client, _ = front.accept()
+        threading.Thread(target=carry, args=(client, target), daemon=True).start()
 
-    def __init__(self, front: asyncio.DatagramTransport, client: tuple[str, int]) -> None:
-        self.front, self.client = front, client
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.front.sendto(data, self.client)
+class UdpClients:
+    """Each UDP client has a socket of its own towards the container, until it falls silent."""
+
+    def __init__(self, front: socket.socket, target: Address) -> None:
+        self.front, self.target = front, target
+        self.ready = selectors.DefaultSelector()
+        self.ready.register(front, selectors.EVENT_READ)
+        self.backs: dict[Address, socket.socket] = {}
+        self.used: dict[Address, float] = {}
+
+    def step(self) -> None:
+        """Carry what has come, and forget who fell silent."""
+        for key, _ in self.ready.select(IDLE_SECONDS if self.backs else None):
+            with contextlib.suppress(OSError):  # the container refuses: the client hears nothing
+                if key.data is None:
+                    self._forth()
+                else:
+                    self.front.sendto(self.backs[key.data].recv(65536), key.data)
+                    self.used[key.data] = time.monotonic()
+        self._forget_silent()
+
+    def _forth(self) -> None:
+        data, client = self.front.recvfrom(65536)
+        if client not in self.backs:
+            back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            back.connect(self.target)
+            self.backs[client] = back
+            self.ready.register(back, selectors.EVENT_READ, client)
+        self.used[client] = time.monotonic()
+        self.backs[client].send(data)
+
+    def _forget_silent(self) -> None:
+        oldest = time.monotonic() - IDLE_SECONDS
+        for client in [client for client, used in self.used.items() if used < oldest]:
+            back = self.backs.pop(client)
+            del self.used[client]
+            self.ready.unregister(back)
+            back.close()
 
 
-class _Front(asyncio.DatagramProtocol):
-    """The published port: each client gets a socket of its own towards the container."""
+def serve_udp(front: socket.socket, target: Address) -> None:
+    """Carry datagrams until killed."""
+    clients = UdpClients(front, target)
+    say_ready()
+    while True:
+        clients.step()
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.backs: dict[tuple[str, int], asyncio.Task[asyncio.DatagramTransport]] = {}
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+def say_ready() -> None:
+    """Tell whoever started this that the port is open."""
+    print("ready", flush=True)  # noqa: T201 - standard output is how this program speaks
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if addr not in self.backs:
-            self.backs[addr] = asyncio.ensure_future(self._open(addr))
-        self.backs[addr].add_done_callback(lambda task: task.result().sendto(data))
 
-    async def _open(self, client: tuple[str, int]) -> asyncio.DatagramTransport:
-        where = (self.options.container_ip, self.options.container_port)
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Back(self.transport, client), remote_addr=where  # type: ignore[arg-type]
+def parse(arguments: list[str]) -> dict[str, str]:
+    """Read `-flag value` pairs.
+
+    Raises:
+        SystemExit: an unknown flag, or one that is missing.
+    """
+    options = {"-proto": "tcp", "-host-ip": "0.0.0.0"}
+    required = ("-host-port", "-container-ip", "-container-port")
+    options |= dict(zip(arguments[::2], arguments[1::2], strict=False))
+    unknown = set(options) - {"-proto", "-host-ip", *required}
+    missing = [flag for flag in required if flag not in options]
+    if unknown or missing or len(arguments) % 2 or options["-proto"] not in {"tcp", "udp"}:
+        raise SystemExit(
+            "usage: docker-proxy [-proto tcp|udp] [-host-ip IP] -host-port PORT"
+            " -container-ip IP -container-port PORT"
         )
-        return transport
-
-
-async def _serve_udp(options: argparse.Namespace) -> None:
-    where = (options.host_ip, options.host_port)
-    await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Front(options), local_addr=where
-    )
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    return options
 
 
 def main() -> None:
     """Carry until killed."""
-    parser = argparse.ArgumentParser(prog="docker-proxy", allow_abbrev=False)
-    parser.add_argument("-proto", choices=("tcp", "udp"), default="tcp")
-    parser.add_argument("-host-ip", default="0.0.0.0")
-    parser.add_argument("-host-port", type=int, required=True)
-    parser.add_argument("-container-ip", required=True)
-    parser.add_argument("-container-port", type=int, required=True)
-    options = parser.parse_args()
-    try:
-        asyncio.run({"tcp": _serve_tcp, "udp": _serve_udp}[options.proto](options))
-    except OSError as error:
-        raise SystemExit(f"docker-proxy: {error}")
+    options = parse(sys.argv[1:])
+    host = (options["-host-ip"], int(options["-host-port"]))
+    target = (options["-container-ip"], int(options["-container-port"]))
+    tcp = options["-proto"] == "tcp"
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as front:
+        if tcp:
+            front.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            front.bind(host)
+            (serve_tcp if tcp else serve_udp)(front, target)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            where = f"{host[0]}:{host[1]}/{options['-proto']}"
+            raise SystemExit(f"docker-proxy: failed to bind host port {where}: {reason}") from error
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

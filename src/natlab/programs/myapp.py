@@ -9,6 +9,7 @@ answers each datagram. One line a client goes to standard output.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import selectors
 import socket
 
@@ -16,6 +17,11 @@ import socket
 def answer(name: str, peer: tuple[str, int], local: tuple[str, int], proto: str) -> str:
     """The one sentence that matters: who asked, who answers, at which port."""
     return f"{name} saw {peer[0]}:{peer[1]} ask {local[0]}:{local[1]}/{proto}\n"
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, end="", flush=True)  # noqa: T201 - standard output is how this program speaks
 
 
 def serve_tcp(listener: socket.socket, name: str) -> None:
@@ -28,25 +34,25 @@ def serve_tcp(listener: socket.socket, name: str) -> None:
         except (TimeoutError, ConnectionError):
             request = b""
         text = answer(name, peer, client.getsockname(), "tcp")
-        print(text, end="", flush=True)
+        say(text)
         body = text.encode()
         head = b""
         if request[:4] in (b"GET ", b"HEAD"):
             head = (
-                f"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+                "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n"
             ).encode()
-        try:
-            client.sendall(head + body)
-        except ConnectionError:
-            return
+        with contextlib.suppress(OSError):  # gone, or there is no way back: the next one, please
+            client.sendall(head if request[:4] == b"HEAD" else head + body)
 
 
 def serve_udp(sock: socket.socket, name: str) -> None:
     """Answer one datagram."""
     _, peer = sock.recvfrom(65536)
     text = answer(name, peer, sock.getsockname(), "udp")
-    print(text, end="", flush=True)
-    sock.sendto(text.encode(), peer)
+    say(text)
+    with contextlib.suppress(OSError):
+        sock.sendto(text.encode(), peer)
 
 
 def main() -> None:
@@ -59,15 +65,17 @@ def main() -> None:
     options = parser.parse_args()
     ready = selectors.DefaultSelector()
     try:
-        listener = socket.create_server((options.bind, options.port), backlog=64)
-        ready.register(listener, selectors.EVENT_READ, serve_tcp)
-        if options.udp:
+        if options.udp:  # before TCP: whoever can connect finds both
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             sock.bind((options.bind, options.port))
             ready.register(sock, selectors.EVENT_READ, serve_udp)
+        listener = socket.create_server((options.bind, options.port), backlog=64)
+        ready.register(listener, selectors.EVENT_READ, serve_tcp)
     except OSError as error:
-        raise SystemExit(f"myapp: cannot listen on {options.bind}:{options.port}: {error.strerror}")
-    print(f"myapp listens on {options.bind}:{options.port}", flush=True)
+        raise SystemExit(
+            f"myapp: cannot listen on {options.bind}:{options.port}: {error.strerror}"
+        ) from error
+    say(f"myapp listens on {options.bind}:{options.port}\n")
     while True:
         for key, _ in ready.select():
             key.data(key.fileobj, options.name)

@@ -1,0 +1,250 @@
+"""Published ports of a host: DNAT rules, userland proxies, and who holds which port.
+
+The rules in the kernel are the truth. What is kept besides is how far the automatic ports have
+come (they go forward), and the proxies that this process started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Final
+
+from natlab.engine.process import Process
+from natlab.errors import NatlabError, UsageError
+from natlab.kernel import conntrack, firewall, processes
+from natlab.model import firewall as rules
+from natlab.model.ports import PROTOS, Binding, PortAllocator, PortRange, PortRequest
+from natlab.model.publish import Published, PublishSpec, parse_publish, publish_order
+
+if TYPE_CHECKING:
+    from natlab.engine.host import Host
+    from natlab.engine.network import Network
+
+_WITH_PROXY = ("tcp", "udp")
+_BRIDGED: Final = "net.bridge.bridge-nf-call-iptables"
+
+
+class Publishing:
+    """What a host has published, and what is needed to publish more."""
+
+    def __init__(self, host: Host, ports: PortRange) -> None:
+        self.host = host
+        self._range = ports
+        self._ports = PortAllocator(ports)
+        self._held: set[Published] = set()
+        self._proxies: dict[tuple[Published, IPv4Address], Process] = {}
+
+    def publish(
+        self, address: IPv4Address, texts: Sequence[str], *, proxy: bool = True
+    ) -> tuple[Published, ...]:
+        """Publish ports of the container at an address, all or none."""
+        network = self._network_of(address)
+        wanted = publish_order(spec for text in texts for spec in parse_publish(text))
+        for spec in wanted:
+            _refuse_ipv6(spec)
+        self._notice_others()
+        requests = [spec.request() for spec in wanted]
+        bindings = self._ports.allocate(requests, in_use=self._in_use)
+        pairs = zip(wanted, bindings, strict=True)
+        published = tuple(item for spec, binding in pairs for item in spec.published(binding))
+        try:
+            self._apply(network, address, published, proxy=proxy)
+        except BaseException:
+            self._ports.release(bindings)
+            raise
+        self._held |= set(published)
+        return published
+
+    def _network_of(self, address: IPv4Address) -> Network:
+        for network in self.host.networks():
+            if address in network.subnet:
+                return network
+        raise NatlabError(
+            f"{address} is in no network of {self.host.name}: attach the container first"
+        )
+
+    def _notice_others(self) -> None:
+        """Bring the ports held in line with the rules: a person or another process made some."""
+        there = {item for item, _ in self.read()}
+        self._release(self._held - there)
+        for item in there - self._held:
+            request = PortRequest((item.host_ip,), item.proto, PortRange(*[item.host_port] * 2))
+            with contextlib.suppress(NatlabError):  # a second rule for one port holds nothing more
+                self._ports.allocate([request])
+                self._held.add(item)
+
+    def _apply(
+        self,
+        network: Network,
+        address: IPv4Address,
+        published: tuple[Published, ...],
+        *,
+        proxy: bool,
+    ) -> None:
+        host = self.host
+        host.firewall_ready()
+        with contextlib.ExitStack() as undo:
+            if host.userland_proxy and proxy:
+                for item in published:
+                    self._start_proxy(item, address)
+                    undo.callback(self._end_proxy, item, address)
+            elif not host.userland_proxy:
+                self._reach_without_proxy(network)
+            if not host.userland_proxy or any(_at_loopback(item) for item in published):
+                chain, guard = rules.loopback_guard()
+                host.place.call(firewall.ensure, [guard], chains=[chain])
+            specs = [self._dnat(network.bridge, address, item) for item in published]
+            host.place.call(firewall.add, specs)
+            undo.callback(host.place.call, firewall.remove, specs)
+            host.place.call(firewall.ensure, self._admitting(network.bridge, address, published))
+            self._flush_udp(published)
+            undo.pop_all()
+
+    def _start_proxy(self, item: Published, address: IPv4Address) -> None:
+        if item.proto not in _WITH_PROXY:
+            return
+        proxy = self.host.start(["docker-proxy", *_proxy_options(item, address)])
+        try:
+            proxy.wait_for("ready")
+        except BaseException:
+            proxy.kill()
+            raise
+        self._proxies[item, address] = proxy
+
+    def _end_proxy(self, item: Published, address: IPv4Address) -> None:
+        """End the proxy of a published port, whoever started it."""
+        mine = self._proxies.pop((item, address), None)
+        if mine is not None:
+            mine.kill()
+        elif item.proto in _WITH_PROXY:
+            options = " ".join(_proxy_options(item, address))
+            number = self.host.place.number
+            self.host.place.agent.call(None, processes.end_programs, number, options)
+
+    def _reach_without_proxy(self, network: Network) -> None:
+        """What Docker sets up when no proxy stands between a container and a published port.
+
+        A neighbour's connection is answered over the bridge, past the routing process; only with
+        br_netfilter does the connection table see that answer and turn it back.
+        """
+        self.host.set_sysctl(f"net/ipv4/conf/{network.bridge}/route_localnet", 1)
+        if self.host.sysctl(_BRIDGED) is not None:
+            self.host.set_sysctl(_BRIDGED, 1)
+        self.host.place.call(firewall.ensure, [rules.masquerade_local(network.bridge)])
+
+    def _dnat(self, bridge: str, address: IPv4Address, item: Published) -> rules.RuleSpec:
+        return rules.dnat(
+            bridge,
+            IPv4Address(str(item.host_ip)),
+            item.host_port,
+            address,
+            item.container_port,
+            item.proto,
+            userland_proxy=self.host.userland_proxy,
+        )
+
+    def _admitting(
+        self, bridge: str, address: IPv4Address, published: Sequence[Published]
+    ) -> list[rules.RuleSpec]:
+        """The rules that a container's port needs once, however often it is published."""
+        ports = dict.fromkeys((item.container_port, item.proto) for item in published)
+        specs = [rules.accept_published(bridge, address, *port) for port in ports]
+        if not self.host.userland_proxy:
+            specs += [rules.hairpin(address, *port) for port in ports]
+        return specs
+
+    def _in_use(self, address: object, port: int, proto: str) -> bool:
+        """Whether a program of the host holds a port; found by trying to take it."""
+        kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}.get(proto)
+        if kind is None:
+            return False
+        with self.host.socket(kind=kind) as sock:
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(proto == "tcp"))
+                sock.bind((str(address), port))
+            except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise NatlabError(
+                        f"failed to bind host port {address}:{port}/{proto}:"
+                        f" {self.host.name} has no address {address}"
+                    ) from error
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                return True
+        return False
+
+    def take_back(self, address: IPv4Address, published: Sequence[Published]) -> None:
+        """Take published ports of the container at an address back; already gone is fine."""
+        bridge = next((n.bridge for n in self.host.networks() if address in n.subnet), None)
+        if not published or bridge is None:
+            return
+        for item in published:
+            self._end_proxy(item, address)
+        specs = [self._dnat(bridge, address, item) for item in published]
+        kept = {
+            (item.container_port, item.proto)
+            for item, to in self.read()
+            if to == address and item not in published
+        }
+        last = [p for p in published if (p.container_port, p.proto) not in kept]
+        specs += self._admitting(bridge, address, last)
+        self.host.place.call(firewall.remove, specs)
+        self._flush_udp(published)
+        self._release(set(published))
+
+    def _flush_udp(self, published: Sequence[Published]) -> None:
+        """Let UDP flows that go on be looked at anew, by the rules of now (moby 8795)."""
+        ports = [item.host_port for item in published if item.proto == "udp"]
+        if ports:
+            self.host.place.call(conntrack.forget, udp_ports=ports)
+
+    def _release(self, published: set[Published]) -> None:
+        self._ports.release(Binding((p.host_ip,), p.proto, p.host_port) for p in published)
+        self._held -= published
+
+    def read(self) -> tuple[tuple[Published, IPv4Address], ...]:
+        """What is published and to which address, read from the kernel's rules."""
+        return tuple(self._read())
+
+    def _read(self) -> Iterator[tuple[Published, IPv4Address]]:
+        for _, _, rule in self.host.ruleset().rules():
+            if rule.dnat is None:
+                continue
+            to, to_port = rule.dnat
+            values = {match.key: match.value for match in rule.matches if match.op == "=="}
+            host_ip = IPv4Address(values.get("ip daddr", "0.0.0.0"))
+            for proto in PROTOS:
+                port = values.get(f"{proto} dport", "")
+                if port.isdigit():
+                    item = Published(host_ip, int(port), to_port or int(port), proto)
+                    yield item, IPv4Address(to)
+
+    def forget(self) -> None:
+        """End this process's proxies and begin anew with the ports; rules stay as they are."""
+        for proxy in self._proxies.values():
+            proxy.kill()
+        self._proxies.clear()
+        self._held.clear()
+        self._ports = PortAllocator(self._range)
+
+
+def _proxy_options(item: Published, address: IPv4Address) -> list[str]:
+    return [
+        *("-proto", item.proto, "-host-ip", str(item.host_ip), "-host-port", str(item.host_port)),
+        *("-container-ip", str(address), "-container-port", str(item.container_port)),
+    ]
+
+
+def _at_loopback(item: Published) -> bool:
+    return item.host_ip.is_loopback
+
+
+def _refuse_ipv6(spec: PublishSpec) -> None:
+    if spec.host_ip is not None and not isinstance(spec.host_ip, IPv4Address):
+        raise UsageError(
+            f"{spec}: a lab's hosts have IPv4 addresses only: publish at one of those, or at none"
+        )
