@@ -8,6 +8,7 @@ from natlab.course import Fail, answers, check, container, expect, forwarding
 WEB = "172.17.0.2"
 TARGET = (WEB, 8080)
 HOOKS = {"prerouting": "what comes in from the network", "output": "what ubuntu1 itself sends"}
+LOCAL = "`fib daddr type local` (nft), `-m addrtype --dst-type LOCAL` (iptables)"
 RULE = "iif not docker0, tcp dport 49153, dnat to 172.17.0.2:8080"
 
 
@@ -24,7 +25,8 @@ def next_thing(host: Host) -> str:
     last = rules[-1]
     if last.dnat != TARGET:
         to, port = last.dnat or ("", None)
-        return f"the rule leads to {to} port {port or 'unchanged'}; web is {WEB}, its program listens at 8080"
+        wrong = f"the rule leads to {to} port {port or 'unchanged'}"
+        return f"{wrong}; web is {WEB}, its program listens at 8080"
     matched = last.match("tcp dport")
     if matched is None or matched.value != "49153":
         seen = matched.value if matched else "any"
@@ -55,7 +57,7 @@ def from_the_host(lab: Lab) -> str:
 
 @check("port 49153 of other machines is left alone", needs=[from_outside])
 def local_only(lab: Lab) -> str:
-    hint = "jump to DOCKER only for addresses of this host: `fib daddr type local`, `-m addrtype --dst-type LOCAL`"
+    hint = f"jump to DOCKER only for addresses of this host: {LOCAL}"
     for client in (lab.ubuntu1, container(lab, "web")):
         probe = tcp(client, "192.168.33.20", 49153, server=lab.outside)
         answers(probe, source="192.168.33.11", hint=hint)
@@ -81,15 +83,15 @@ def chain_docker(lab: Lab) -> str:
         ways = list(ways_from(lab.ubuntu1, hook))
         if not ways:
             raise Fail(
-                expected=f"a way from a nat chain at {hook} to a chain DOCKER with the rule for web",
+                expected=f"a way from a nat chain at {hook} to a chain DOCKER with web's rule",
                 actual="no chain there jumps to such a chain",
-                hint=f"{whose} passes {hook.upper()}: jump from there to DOCKER, and keep the rule in DOCKER",
+                hint=f"{whose} passes {hook.upper()}: jump to DOCKER, and keep the rule in DOCKER",
             )
         expect(
             all("daddr" in way for way in ways),
             expected=f"{hook.upper()} jumps to DOCKER for addresses of ubuntu1 only",
             actual=ways[0],
-            hint="`fib daddr type local` (nft) or `-m addrtype --dst-type LOCAL` (iptables) is missing",
+            hint=f"the jump needs a condition: {LOCAL}",
         )
     return "prerouting → DOCKER and output → DOCKER, for addresses of ubuntu1"
 

@@ -12,7 +12,7 @@ DNAT = "DNAT tcp -- !docker0 * 0.0.0.0/0 0.0.0.0/0 tcp dpt:49153 to:172.17.0.2:8
 def build(lab: Lab) -> None:
     """Two connections from outside, each begun by a SYN without the timestamps option."""
     lab.outside.set_sysctl("net.ipv4.tcp_timestamps", 0)
-    with container(lab, "web").listen(8080):
+    with lab.ubuntu1.container("web").listen(8080):
         for _ in range(2):
             lab.outside.connect("192.168.33.11", 49153).close()
 
@@ -31,7 +31,7 @@ def counted(host: Host) -> tuple[int, int]:
         raise Fail(
             expected="a rule that counts",
             actual=f"`{rules[0].text}` has no counter",
-            hint=f"iptables always counts, nft only where it is told to: `counter` before `dnat`; {AGAIN}",
+            hint=f"nft counts only where it is told to: `counter` before `dnat`; {AGAIN}",
         )
     return max(counts)
 

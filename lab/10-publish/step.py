@@ -64,7 +64,7 @@ def automatic(lab: Lab) -> str:
 @check("port 80 belongs to web, at every address of ubuntu1", needs=[two_addresses])
 def chosen(lab: Lab) -> str:
     """Port 80 is taken: a second rule for it must not be reached before the first."""
-    hint = f"{rule('web', 80, 8080)}; the first rule that matches wins, so it must be the first for port 80"
+    hint = f"{rule('web', 80, 8080)}, above any other for port 80: the first rule that matches wins"
     return reaches(lab, container(lab, "web"), [(FIRST, 80), (SECOND, 80)], hint=hint)
 
 

@@ -277,8 +277,8 @@ class Host(Node):
         """Its own IPv4 address on the LAN, without the prefix length."""
         return self.address.ip
 
-    def clean(self, address: str) -> None:
-        """Make the host as it was at first: no container, no bridge, no rule, no forwarding.
+    def clean(self, hosts_file: str) -> None:
+        """Make the host as it was at first, unplugged: no container, bridge, rule, forwarding, eth0.
 
         People's shells on the host stay; programs that were started in the background end.
         """
@@ -287,7 +287,7 @@ class Host(Node):
             container.place.close()
         self._containers.clear()
         self._networks.clear()
-        self.place.agent.call(None, machine.clean, self.place.number, address)
+        self.place.agent.call(None, machine.clean, self.place.number, self.name, hosts_file)
 
     def close(self) -> None:
         """Let go of everything that this process holds of the host; the kernel's state stays."""

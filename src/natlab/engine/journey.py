@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from natlab.engine.journey_end import serving
 from natlab.engine.journey_lost import reason
-from natlab.engine.journey_watch import Scene, Watch, name_of, scene_of, watching
+from natlab.engine.journey_scene import Scene, name_of, scene_of
+from natlab.engine.journey_watch import Watch, watching
 from natlab.engine.lab import Lab
 from natlab.engine.node import Node
 from natlab.engine.probe import PATIENCE
@@ -207,9 +208,7 @@ def _told(scene: Scene, flow: Flow, watch: Watch, servers: Iterable[str]) -> Jou
         return _with_note(journey, reason(scene, journey, seen))
     back = journey.way("back")
     if journey.outcome == "answered" and back and back[0].node in servers:
-        return _with_note(
-            journey, f"nobody served there on {back[0].node}: natlab did for this journey"
-        )
+        return _with_note(journey, "no program listened there, so natlab did for this journey")
     return journey
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from natlab.engine.host import Host
-from natlab.engine.journey_watch import Scene
+from natlab.engine.journey_scene import Scene
 from natlab.kernel import sockets
 from natlab.model.journey import Flow
+from natlab.model.ruleset import Rule, Ruleset
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -46,24 +47,30 @@ def ends(scene: Scene, flow: Flow) -> tuple[End, ...]:
         known.add((address, port))
         owners = [flow.origin] if IPv4Address(address).is_loopback else scene.owners(address)
         for name in owners:
-            onward = _translated(scene, name, flow.proto, address, port)
+            onward = _translated(scene.rulesets[name], flow.proto, address, port)
             waiting += onward
             found += [] if onward else [End(name, address, port)]
     return tuple(found)
 
 
-def _translated(
-    scene: Scene, name: str, proto: str, address: str, port: int
-) -> list[tuple[str, int]]:
-    host = scene.nodes[name]
-    if not isinstance(host, Host):
-        return []
+def _translated(ruleset: Ruleset, proto: str, address: str, port: int) -> list[tuple[str, int]]:
+    """Where DNAT rules may send a packet on, judged by its protocol, address and port."""
     return [
-        (str(to), item.container_port)
-        for item, to in host.published()
-        if (item.proto, item.host_port) == (proto, port)
-        and str(item.host_ip) in ("0.0.0.0", address)
+        (rule.dnat[0], rule.dnat[1] or port)
+        for _, _, rule in ruleset.rules()
+        if rule.dnat and _may_match(rule, proto, address, port)
     ]
+
+
+def _may_match(rule: Rule, proto: str, address: str, port: int) -> bool:
+    wanted = {"ip daddr": address, f"{proto} dport": str(port)}
+    for match in rule.matches:
+        if match.key.endswith(" dport") and match.key not in (*wanted, "th dport"):
+            return False
+        single = match.op == "==" and not set(match.value) & set("{-/@$")
+        if match.key in wanted and single and match.value != wanted[match.key]:
+            return False
+    return True
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from natlab.engine.journey_watch import Scene
+from natlab.engine.journey_scene import Scene
 from natlab.engine.node import Node
 from natlab.model.journey import Journey, Sighting, Stage
 from natlab.model.packet import Packet

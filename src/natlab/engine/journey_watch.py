@@ -17,20 +17,18 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from natlab.engine.capture import Capture
+from natlab.engine.journey_scene import Scene
 from natlab.engine.lab import Lab
 from natlab.engine.node import Node
 from natlab.errors import NatlabError
-from natlab.kernel import firewall, namespaces, sockets
+from natlab.kernel import firewall, sockets
 from natlab.model import trace
 from natlab.model.conntrack import ConntrackEntry
 from natlab.model.journey import Flow, Lookups, Sighting
 from natlab.model.packet import Packet
-from natlab.model.ruleset import Ruleset
-from natlab.model.state import Link
 from natlab.model.trace import TraceEvent
 
 TRACE_TABLE: Final = "natlab-trace"
@@ -39,57 +37,6 @@ TRACE_TABLE: Final = "natlab-trace"
 _PATIENCE: Final = 5.0
 _SO_TIMESTAMPNS: Final = 35
 _COUNTS: Final = re.compile(r"\bcounter packets \d+ bytes \d+")
-
-
-@dataclass(frozen=True)
-class Scene:
-    """The nodes of a lab by the names that `Lab.node` takes, as they stand before the journey."""
-
-    nodes: Mapping[str, Node]
-    links: Mapping[str, tuple[Link, ...]]
-    rulesets: Mapping[str, Ruleset]
-
-    def owners(self, address: str) -> list[str]:
-        """The names of the nodes that have an address."""
-        return [
-            name
-            for name, links in self.links.items()
-            if any(str(own.ip) == address for link in links for own in link.ipv4)
-        ]
-
-
-def scene_of(lab: Lab) -> Scene:
-    """Look at every host and container once; a namespace with two names counts as the first."""
-    nodes = {name: node for name, node in _named(lab) if node}
-    return Scene(
-        nodes,
-        {name: node.links() for name, node in nodes.items()},
-        {name: node.ruleset() for name, node in nodes.items()},
-    )
-
-
-def _named(lab: Lab) -> Iterator[tuple[str, Node]]:
-    containers = lab.containers()
-    plain = [container.name for container in containers] + list(lab.hosts)
-    named: list[tuple[str, Node]] = list(lab.hosts.items())
-    for each in containers:
-        clear = plain.count(each.name) == 1
-        named.append((each.name if clear else f"{each.host.name}/{each.name}", each))
-    seen: set[int] = set()
-    for name, node in named:
-        inode = lab.agent.call(None, namespaces.net_id, node.place.number)
-        if inode not in seen:
-            seen.add(inode)
-            yield name, node
-
-
-def name_of(lab: Lab, scene: Scene, node: Node) -> str:
-    """The name under which a node, or another one of the same namespace, is in the scene."""
-    call = lab.agent.call
-    for name, other in scene.nodes.items():
-        if call(None, namespaces.same_net, node.place.number, other.place.number):
-            return name
-    raise NatlabError(f"{node.name} is not a node of this lab: take one that `natlab map` shows")
 
 
 class Watch:
@@ -104,7 +51,7 @@ class Watch:
         self._events: dict[str, list[TraceEvent]] = {name: [] for name in tracers}
 
     def sightings(self) -> list[Sighting]:
-        """Every packet that any capture has seen so far; each node's in the order of its capture."""
+        """Every packet that any capture saw so far, each node's in the order of its capture."""
         return [
             Sighting.from_capture(name, each.interface, each.packet_type, each.frame, each.at_ns)
             for name, capture in self._captures.items()
@@ -268,5 +215,6 @@ def _events(name: str, tracer: socket.socket) -> Iterator[TraceEvent]:
                 if error.errno != errno.ENOBUFS:
                     raise
                 raise NatlabError(
-                    f"more was traced on {name} than could be read: stop its other traffic, and try again"
+                    f"more was traced on {name} than could be read:"
+                    " stop its other traffic, and try again"
                 ) from error

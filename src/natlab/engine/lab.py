@@ -106,9 +106,8 @@ class Lab:
         self.switch = Namespace(self.agent, self.agent.call(None, namespaces.create_net))
         self.switch.call(machine.settle)
         self.switch.call(links.add_bridge, _SWITCH, [])
-        plain = {name: str(interface.ip) for name, interface in self.addresses.items()}
         for name in self.addresses:
-            text = machine.hosts_file(plain, name)
+            text = self._hosts_file(name)
             self._adopt(
                 name, self.agent.call(None, namespaces.create_machine, name, launchers(), text)
             )
@@ -172,9 +171,15 @@ class Lab:
         return found[0]
 
     def clean(self) -> None:
-        """Take every host back to its first state; see `Host.clean`."""
+        """Take every host back to its first state, and plug it into the LAN anew."""
         for name, host in self.hosts.items():
-            host.clean(str(self.addresses[name]))
+            self.switch.call(links.delete, name)  # with eth0, wherever somebody moved it
+            host.clean(self._hosts_file(name))
+            self._plug_in(name)
+
+    def _hosts_file(self, name: str) -> str:
+        plain = {other: str(interface.ip) for other, interface in self.addresses.items()}
+        return machine.hosts_file(plain, name)
 
     def close(self) -> None:
         """Take the lab down: its programs end, its namespaces and all that is in them go."""

@@ -158,7 +158,7 @@ class Network:
         return [c for c in self.host.containers() if c.host_end in ports]
 
     def forwarding_table(self) -> tuple[ForwardingEntry, ...]:
-        """The MAC addresses that the bridge knows, each at its port. Equivalent to: `bridge fdb`."""
+        """The MAC addresses that the bridge knows, and their ports. Compare: `bridge fdb`."""
         return self.host.place.call(links.forwarding_table, self.bridge)
 
     def set_hairpin(self, on: bool = True) -> None:

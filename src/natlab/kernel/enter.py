@@ -1,4 +1,4 @@
-"""Standing in a lab oneself: a single-threaded process walks into a node and starts a program there.
+"""Standing in a lab oneself: a single-threaded process enters a node and starts a program.
 
 This is how `natlab shell` and `natlab exec` work: no agent stands between a person's terminal
 and the program.
@@ -36,7 +36,7 @@ def run(keeper: int, pins: str, name: str, argv: list[str], env: dict[str, str])
         UsageError: no such node, more than one, or no such program.
         LabGoneError: the keeper is gone.
     """
-    cwd = os.getcwd()
+    cwd = str(Path.cwd())
     try:
         processes.enter_keeper(keeper)
     except ProcessLookupError as error:
@@ -61,7 +61,7 @@ def _enter(pins: Path, name: str) -> None:
     known = list(machines)
     for machine, place in searched.items():
         place.enter()
-        names = sorted(os.listdir(NETNS)) if NETNS.is_dir() else []
+        names = sorted(e.name for e in NETNS.iterdir()) if NETNS.is_dir() else []
         known += names
         if container in names:
             found.append((machine, os.open(NETNS / container, os.O_RDONLY)))
@@ -89,7 +89,7 @@ def _become(argv: list[str], env: dict[str, str], cwd: str) -> NoReturn:
     with contextlib.suppress(OSError):
         os.chdir(cwd)
     try:
-        os.execvpe(argv[0], argv, env)
+        os.execvpe(argv[0], argv, env)  # noqa: S606 - a person's own command, no shell between
     except OSError as error:
         os._exit(127 if error.errno == errno.ENOENT else 126)
 

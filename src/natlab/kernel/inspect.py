@@ -1,4 +1,4 @@
-"""Raw reads for the map: where the other end of a veth is.
+"""Raw reads for the map (where the other end of a veth is) and for the doctor (the machine itself).
 
 A veth's peer is known to its own end as an index and, where that end is in another network
 namespace, the number by which this namespace knows the other one (its nsid, `ip netns
@@ -7,10 +7,15 @@ list-id`). Both are needed: every container's eth0 has the index 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
-from natlab.kernel.place import ipr, registry
+from natlab.kernel import firewall, links
+from natlab.kernel.place import Place, ipr, registry, standing
+from natlab.model.state import RouteEntry
 
 _NOT_ASSIGNED: Final = -1
 
@@ -44,3 +49,90 @@ def _nsid(net: int) -> int | None:
     answer = ipr().get_netnsid(fd=net)
     nsid = answer["nsid"] if answer else None
     return None if nsid in (None, _NOT_ASSIGNED) else int(nsid)
+
+
+# The machine itself, read without entering anything
+
+
+@contextlib.contextmanager
+def _here() -> Iterator[None]:
+    """Let the reads of this room work in this process's own namespaces, for a moment."""
+    before = standing._place  # noqa: SLF001 - put back as it was
+    standing._place = Place.here()  # noqa: SLF001
+    try:
+        yield
+    finally:
+        standing._place.close()  # noqa: SLF001
+        standing._place = before  # noqa: SLF001
+
+
+def own_routes() -> tuple[RouteEntry, ...]:
+    """The IPv4 routes of this process's network, all tables. Needs no privilege.
+
+    Equivalent to: `ip -4 route show table all`.
+    """
+    with _here():
+        return links.routes()
+
+
+def own_ruleset() -> str:
+    """The rules of this process's network, as text. Equivalent to: `nft -a list ruleset`.
+
+    Raises:
+        NatlabError: only root may list them.
+    """
+    with _here():
+        return firewall.list_ruleset()
+
+
+def libnftables_file() -> str:
+    """Load libnftables; returns the file that was loaded.
+
+    Raises:
+        ImportError: the Python module `nftables` is missing.
+        OSError: there is no libnftables.so.1.
+    """
+    from nftables import Nftables
+
+    Nftables()
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        file = line.rpartition(" ")[2]
+        if "libnftables.so" in file:
+            return file
+    return "libnftables.so.1"
+
+
+def pyroute2_version() -> str:
+    """The version of pyroute2.
+
+    Raises:
+        ImportError: it is missing.
+    """
+    import pyroute2
+
+    return str(pyroute2.__version__)
+
+
+def processes_named(*names: str) -> tuple[str, ...]:
+    """Those of the names of which a process runs in this process's network (or in one unseen)."""
+    own = _net_of("self")
+    found = set()
+    for entry in os.listdir("/proc"):
+        name = _command_name(entry) if entry.isdigit() else ""
+        if name in names and _net_of(entry) in (None, own):
+            found.add(name)
+    return tuple(sorted(found))
+
+
+def _command_name(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ""
+
+
+def _net_of(pid: str) -> int | None:
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None

@@ -161,10 +161,12 @@ def move(name: str, place: int, rename: str | None = None) -> None:
 
 def delete(name: str) -> None:
     """Delete a link; already gone is fine. Equivalent to: `ip link delete NAME`."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
     try:
         ipr().link("del", index=index(name))
-    except OSError as error:
-        if error.errno != errno.ENODEV:
+    except (OSError, NetlinkError) as error:  # a veth also goes with the namespace of its other end
+        if error.args[0] != errno.ENODEV:
             raise
 
 

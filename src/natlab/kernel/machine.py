@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import errno
 import shutil
-import signal
+import socket
+from collections.abc import Iterator
 from typing import Final
 
-from natlab.kernel import conntrack, firewall, links, namespaces, processes, sysctl
+from natlab.kernel import conntrack, firewall, links, namespaces, processes, syscalls, sysctl
 from natlab.kernel.place import ipr, registry, standing
 from natlab.kernel.processes import process_facts
 
-_MAIN: Final = 254
+_RULES: Final = {0: 255, 32766: 254, 32767: 253}
+"""The rules of a new namespace: priority and table (`local`, `main`, `default`)."""
 
 BASELINE: Final = {
     "net.ipv4.ip_forward": "0",
@@ -45,8 +48,11 @@ def settle() -> None:
     links.set_link("lo", state="up")
 
 
-def clean(number: int, address: str) -> None:
-    """Take a machine back to its first state, and end what runs on it in the background."""
+def clean(number: int, hostname: str, hosts: str) -> None:
+    """Take a machine back to its first state, unplugged: only `lo` is left.
+
+    What runs on it in the background is ended.
+    """
     place = registry.get(number)
     with standing.at(place):
         names = namespaces.list_named()
@@ -58,9 +64,12 @@ def clean(number: int, address: str) -> None:
     _end_background(number)
     with standing.at(place):
         firewall.command("flush ruleset")
-        _reset_links(address)
-        sysctl.write_all(BASELINE | _per_link("eth0") | _per_link("lo"))
+        _reset_links()
+        _reset_routing()
+        sysctl.write_all(BASELINE | _per_link("lo"))
         conntrack.flush()
+        syscalls.sethostname(hostname)
+        namespaces.rewrite_hosts(hosts)
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
 
@@ -70,19 +79,41 @@ def _per_link(name: str) -> dict[str, str]:
     return {f"net.ipv4.conf.{name}.{key}": "0" for key in keys}
 
 
-def _reset_links(address: str) -> None:
-    """Only `lo` and eth0 stay; eth0 has its one address, and no route but the connected one."""
+def _reset_links() -> None:
+    """Delete every link but `lo`, and with them their addresses, routes, neighbours and queues."""
     for link in links.links():
-        if link.name not in ("lo", "eth0"):
-            links.delete(link.name)
-    for rule in ipr().get_rules(family=2):
-        priority = rule.get_attr("FRA_PRIORITY") or 0
-        if priority not in (0, 32766, 32767):
-            ipr().rule("del", priority=priority, table=rule["table"])
-    ipr().flush_addr(index=links.index("eth0"), family=2)
-    ipr().flush_routes(family=2, table=_MAIN)
-    links.set_link("eth0", state="down", mtu=1500, master=0)  # down forgets its neighbours too
-    links.configure("eth0", [address])
+        if link.name != "lo":
+            with _tolerated(errno.EOPNOTSUPP):  # tunl0 and its kind: each namespace has one
+                links.delete(link.name)
+    lo = links.index("lo")
+    ipr().flush_addr(index=lo)
+    with _tolerated(errno.ENOENT, errno.EINVAL):
+        ipr().tc("del", index=lo, root=True)
+    links.set_link("lo", state="down", mtu=65536)
+    links.set_link("lo", state="up")  # the kernel gives it 127.0.0.1 and ::1 again
+
+
+def _reset_routing() -> None:
+    """Leave no route but the kernel's own of the table `local`, and only the three first rules."""
+    tables = {route.table for route in links.routes()}
+    for table in tables:
+        ipr().flush_routes(family=socket.AF_INET, table=table)
+    ipr().flush_rules(family=socket.AF_INET, priority=lambda at: (at or 0) not in _RULES)
+    there = {rule.get_attr("FRA_PRIORITY") or 0 for rule in ipr().get_rules(family=socket.AF_INET)}
+    for priority in _RULES.keys() - there:
+        ipr().rule("add", family=socket.AF_INET, priority=priority, table=_RULES[priority])
+
+
+@contextlib.contextmanager
+def _tolerated(*codes: int) -> Iterator[None]:
+    """Let these errors pass, of this process's own or of netlink."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        yield
+    except (OSError, NetlinkError) as error:
+        if getattr(error, "code", getattr(error, "errno", None)) not in codes:
+            raise
 
 
 def _end_background(number: int) -> None:
@@ -93,10 +124,7 @@ def _end_background(number: int) -> None:
             continue
         in_front = facts.terminal and (facts.leader or facts.group == facts.foreground)
         if not in_front:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            processes.kill_and_wait(pid)
     processes.reap()
 
 

@@ -187,9 +187,21 @@ def mount_sys() -> None:
         return
 
 
+def rewrite_hosts(text: str) -> None:
+    """Give the machine in which the caller stands its first `/etc/hosts` again."""
+    source = _source("/etc/hosts")
+    if source.is_file():
+        source.write_text(text)
+
+
+def _source(target: str) -> Path:
+    """The file in a machine's own /run that stands in for one of the real machine."""
+    return Path("/run", target.replace("/", "-").lstrip("-"))
+
+
 def _bind_over(target: str, text: str) -> None:
     if not Path(target).is_file():
         return
-    source = Path("/run", target.replace("/", "-").lstrip("-"))
+    source = _source(target)
     source.write_text(text)
     syscalls.mount(str(source), target, flags=syscalls.MS_BIND)

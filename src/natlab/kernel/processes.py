@@ -74,7 +74,7 @@ def end_programs(number: int, command: str) -> None:
     """
     for pid, line in running_in(number, "uts"):
         if line.endswith(command):
-            _kill_and_wait(pid)
+            kill_and_wait(pid)
     reap()
 
 
@@ -83,7 +83,7 @@ def end_all(*numbers: int, kind: str = "net") -> None:
     inodes = {os.fstat(registry.get(number).fds[kind]).st_ino for number in numbers}
     while doomed := [pid for pid in _pids() if _namespace(pid, kind) in inodes]:
         for pid in doomed:
-            _kill_and_wait(pid)
+            kill_and_wait(pid)
         reap()
 
 
@@ -113,7 +113,8 @@ def process_facts(pid: int) -> ProcessFacts | None:
     return ProcessFacts(session == pid, group, terminal != 0, foreground)
 
 
-def _kill_and_wait(pid: int) -> None:
+def kill_and_wait(pid: int) -> None:
+    """End a process and wait until it has ended; already gone is fine."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:

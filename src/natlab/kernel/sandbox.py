@@ -48,11 +48,22 @@ def _map_to_root(uid: int, gid: int) -> None:
 
 
 def furnish_sandbox() -> None:
-    """Give process 1 of a new sandbox its own view: private mounts, `/proc`, `/run`."""
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    safe = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
-    syscalls.mount("proc", "/proc", "proc", safe)
-    syscalls.mount("none", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+    """Give process 1 of a new sandbox its own view: private mounts, `/proc`, `/run`.
+
+    Raises:
+        UnsupportedError: a mount is refused, as in a container that sees only part of `/proc`.
+    """
+    safe = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    try:
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount("proc", "/proc", "proc", safe | syscalls.MS_NOEXEC)
+        syscalls.mount("none", "/run", "tmpfs", safe, "mode=755")
+    except OSError as error:
+        raise UnsupportedError(
+            f"this machine lets no sandbox be furnished ({error.strerror}): in a container, give"
+            " it its whole /proc (docker run --security-opt systempaths=unconfined), or use a"
+            " virtual machine"
+        ) from error
 
 
 def refusal(error: OSError) -> str:

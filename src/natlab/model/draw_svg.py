@@ -6,7 +6,6 @@ The file stands for itself: no script, no font, no link to anything else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from natlab.model import svg_parts as svg
@@ -21,12 +20,10 @@ from natlab.model.picture_words import (
     port_facts,
     uplink_text,
 )
+from natlab.model.svg_parts import INDENT, PAD, Anchor, Block, Span
 
 _MARGIN: Final = 24.0
-_PAD: Final = 14.0
 _GAP: Final = 10.0
-_INDENT: Final = 34.0
-"""How far a bridge's containers stand to the right of the bridge."""
 
 _TRUNK: Final = 16.0
 """Where, from the bridge's left side, the line to its containers goes down."""
@@ -36,49 +33,6 @@ _LANE: Final = 12.0
 
 _STEM: Final = 40.0
 
-_Span = tuple[str, str]
-"""A text and how it is drawn: ink, faint, name, nat, bad."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Anchor:
-    """Where one end of a veth pair stands in a block, and where the other end is."""
-
-    end: End
-    other: End | None
-    line: int
-    broken: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Some lines of text, in a box or not, and what hangs on them.
-
-    Attributes:
-        lines: The lines, each of spans.
-        kind: "bridge", "box", or "" for text without a box.
-        hangs: The line by which it hangs on the bridge above: "wire", "broken", or "" for none.
-        anchors: The ends of veth pairs that are lines of it.
-    """
-
-    lines: tuple[tuple[_Span, ...], ...]
-    kind: str = "box"
-    hangs: str = ""
-    anchors: tuple[_Anchor, ...] = ()
-
-    @property
-    def left(self) -> float:
-        return _INDENT if self.hangs else 0.0
-
-    @property
-    def width(self) -> float:
-        widest = max(svg.width_of("  ".join(text for text, _ in line)) for line in self.lines)
-        return self.left + widest + 2 * _PAD
-
-    @property
-    def height(self) -> float:
-        return len(self.lines) * svg.LINE + _PAD
-
 
 def draw(picture: Picture) -> str:
     """Draw a lab as an SVG document.
@@ -86,7 +40,7 @@ def draw(picture: Picture) -> str:
     Equivalent to: `natlab map --svg FILE`.
     """
     cards = [_Card(picture, host) for host in picture.hosts]
-    top = _MARGIN + svg.LINE + _PAD + _STEM
+    top = _MARGIN + svg.LINE + PAD + _STEM
     shapes, x = [], _MARGIN
     for card in cards:
         stems = list(card.stems(x, top))
@@ -94,9 +48,9 @@ def draw(picture: Picture) -> str:
         shapes += [*stems, inside, *card.shapes(), "</g>"]
         x += card.width + _MARGIN
     width = max(x, 2 * _MARGIN + 320)
-    bar = svg.box(_MARGIN, _MARGIN, width - 2 * _MARGIN, svg.LINE + _PAD, "lan")
+    bar = svg.box(_MARGIN, _MARGIN, width - 2 * _MARGIN, svg.LINE + PAD, "lan")
     label = " ".join([LAN, *picture.subnets])
-    title = svg.text(_MARGIN + _PAD, _MARGIN + svg.LINE + 1, label, "name")
+    title = svg.text(_MARGIN + PAD, _MARGIN + svg.LINE + 1, label, "name")
     height = top + max((card.height for card in cards), default=0) + _MARGIN
     return svg.document(width, height, f"natlab: {label}", [bar, title, *shapes])
 
@@ -109,45 +63,45 @@ class _Card:
         self._head = list(_head(picture, host))
         self._blocks = list(_blocks(host))
         self._pairs = list(_pairs(self._blocks))
-        inner = max(block.width for block in [_Block(tuple(self._head)), *self._blocks])
+        inner = max(block.width for block in [Block(tuple(self._head)), *self._blocks])
         self._inner = max(inner, 180.0)
-        self.width = self._inner + 2 * _PAD + len(self._pairs) * _LANE
-        self._first = _PAD / 2 + len(self._head) * svg.LINE + _GAP
+        self.width = self._inner + 2 * PAD + len(self._pairs) * _LANE
+        self._first = PAD / 2 + len(self._head) * svg.LINE + _GAP
         self.height = self._first + sum(b.height + _GAP for b in self._blocks) + _GAP / 2
 
     def stems(self, x: float, top: float) -> Iterator[str]:
         """The lines from the LAN's bar down to the card."""
         for number, uplink in enumerate(self._host.uplinks):
-            at = x + 2 * _PAD + number * 3 * _PAD
+            at = x + 2 * PAD + number * 3 * PAD
             points = [(at, top - _STEM), (at, top)]
             yield svg.line(points, "broken" if uplink.state else "wire")
 
     def shapes(self) -> Iterator[str]:
         """Everything on the card, seen from its upper left corner."""
         yield svg.box(0, 0, self.width, self.height, "card")
-        yield from _texts(_PAD, _PAD / 2, self._head)
+        yield from _texts(PAD, PAD / 2, self._head)
         y, bridge, anchors = self._first, 0.0, dict[End, tuple[float, float]]()
         for block in self._blocks:
             if block.hangs:
                 yield self._trunk(bridge, y + block.height / 2, block.hangs)
             yield from self._drawn(block, y)
             for anchor in block.anchors:
-                at = y + _PAD / 2 + (anchor.line + 0.5) * svg.LINE
-                anchors[anchor.end] = _PAD + self._inner, at
+                at = y + PAD / 2 + (anchor.line + 0.5) * svg.LINE
+                anchors[anchor.end] = PAD + self._inner, at
             bridge = y + block.height if block.kind == "bridge" else bridge
             y += block.height + _GAP
         for lane, (one, other, kind) in enumerate(self._pairs, start=1):
             yield self._pair(anchors[one], anchors[other], lane, kind)
 
     def _trunk(self, top: float, bottom: float, kind: str) -> str:
-        x = _PAD + _TRUNK
-        return svg.line([(x, top), (x, bottom), (_PAD + _INDENT, bottom)], kind)
+        x = PAD + _TRUNK
+        return svg.line([(x, top), (x, bottom), (PAD + INDENT, bottom)], kind)
 
-    def _drawn(self, block: _Block, y: float) -> Iterator[str]:
-        x = _PAD + block.left
+    def _drawn(self, block: Block, y: float) -> Iterator[str]:
+        x = PAD + block.left
         if block.kind:
             yield svg.box(x, y, self._inner - block.left, block.height, block.kind)
-        yield from _texts(x + _PAD if block.kind else x, y + _PAD / 2, block.lines)
+        yield from _texts(x + PAD if block.kind else x, y + PAD / 2, block.lines)
 
     def _pair(
         self, one: tuple[float, float], other: tuple[float, float], lane: int, kind: str
@@ -156,7 +110,7 @@ class _Card:
         return svg.line([one, (x, one[1]), (x, other[1]), other], kind)
 
 
-def _texts(x: float, y: float, lines: Iterable[tuple[_Span, ...]]) -> Iterator[str]:
+def _texts(x: float, y: float, lines: Iterable[tuple[Span, ...]]) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         at = x
         for content, kind in line:
@@ -167,7 +121,7 @@ def _texts(x: float, y: float, lines: Iterable[tuple[_Span, ...]]) -> Iterator[s
 # What stands on a card
 
 
-def _head(picture: Picture, host: HostPicture) -> Iterator[tuple[_Span, ...]]:
+def _head(picture: Picture, host: HostPicture) -> Iterator[tuple[Span, ...]]:
     uplinks = [(uplink_text(u, picture), "bad" if u.state else "ink") for u in host.uplinks]
     yield ((host.name, "name"), *uplinks)
     facts = host_facts(host)
@@ -175,7 +129,7 @@ def _head(picture: Picture, host: HostPicture) -> Iterator[tuple[_Span, ...]]:
         yield tuple((fact, "nat" if fact == "forwards" else "bad") for fact in facts)
 
 
-def _blocks(host: HostPicture) -> Iterator[_Block]:
+def _blocks(host: HostPicture) -> Iterator[Block]:
     for bridge in host.bridges:
         yield _bridge(host, bridge)
         for container, ours, port in host.guests(bridge):
@@ -186,7 +140,7 @@ def _blocks(host: HostPicture) -> Iterator[_Block]:
     yield from (_end_block(host, loose, interface_text(loose), "") for loose in host.loose)
     notes = host_notes(host)
     if notes:
-        yield _Block(tuple(((note, _kind(note)),) for note in notes), "")
+        yield Block(tuple(((note, _kind(note)),) for note in notes), "")
 
 
 def _kind(fact: str) -> str:
@@ -195,11 +149,11 @@ def _kind(fact: str) -> str:
     return "nat" if "->" in fact or fact.startswith(("masquerade", "snat")) else "faint"
 
 
-def _bridge(host: HostPicture, bridge: Interface) -> _Block:
+def _bridge(host: HostPicture, bridge: Interface) -> Block:
     facts = [(fact, _kind(fact)) for fact in bridge_facts(host, bridge)]
     states = [fact for fact in facts if fact[1] != "nat"]
     title = ((bridge.name, "name"), (bridge.address_text(), "ink"), *states)
-    return _Block((title, *((fact,) for fact in facts if fact not in states)), "bridge")
+    return Block((title, *((fact,) for fact in facts if fact not in states)), "bridge")
 
 
 def _guest(
@@ -208,29 +162,29 @@ def _guest(
     container: ContainerPicture,
     ours: Interface,
     port: Interface,
-) -> _Block:
+) -> Block:
     wrong = port_facts(ours, port)
     title = ((container.name, "name"), (interface_text(ours, *bridge.networks), "ink"))
     pair = ((f"⇄ {port.name}", "wire"), *((fact, "bad") for fact in wrong))
     others = [i for i in container.interfaces if i is not ours]
     lines, anchors = _with_interfaces(host, container, [title, pair], others)
-    return _Block(lines, "box", "broken" if wrong else "wire", anchors)
+    return Block(lines, "box", "broken" if wrong else "wire", anchors)
 
 
-def _unplugged(host: HostPicture, container: ContainerPicture) -> _Block:
-    title: tuple[_Span, ...] = ((container.name, "name"),)
+def _unplugged(host: HostPicture, container: ContainerPicture) -> Block:
+    title: tuple[Span, ...] = ((container.name, "name"),)
     if not container.interfaces:
         title += (("only lo", "faint"),)
     lines, anchors = _with_interfaces(host, container, [title], container.interfaces)
-    return _Block(lines, "box", "", anchors)
+    return Block(lines, "box", "", anchors)
 
 
 def _with_interfaces(
     host: HostPicture,
     container: ContainerPicture,
-    lines: list[tuple[_Span, ...]],
+    lines: list[tuple[Span, ...]],
     interfaces: Iterable[Interface],
-) -> tuple[tuple[tuple[_Span, ...], ...], tuple[_Anchor, ...]]:
+) -> tuple[tuple[tuple[Span, ...], ...], tuple[Anchor, ...]]:
     """A container's lines, its further interfaces', then its facts; and where its ends are."""
     anchors = []
     for interface in interfaces:
@@ -240,21 +194,21 @@ def _with_interfaces(
     return tuple(lines), tuple(anchors)
 
 
-def _anchor(node: str, interface: Interface, line: int) -> _Anchor:
-    return _Anchor(End(node, interface.name), interface.other_end, line, bool(interface.state))
+def _anchor(node: str, interface: Interface, line: int) -> Anchor:
+    return Anchor(End(node, interface.name), interface.other_end, line, bool(interface.state))
 
 
-def _end_block(host: HostPicture, interface: Interface, title: str, hangs: str) -> _Block:
+def _end_block(host: HostPicture, interface: Interface, title: str, hangs: str) -> Block:
     spans = _interface_spans(interface, title, host.name)
-    return _Block((spans,), "box", hangs, (_anchor(host.name, interface, 0),))
+    return Block((spans,), "box", hangs, (_anchor(host.name, interface, 0),))
 
 
-def _interface_spans(interface: Interface, title: str, host: str) -> tuple[_Span, ...]:
-    state: tuple[_Span, ...] = ((interface.state, "bad"),) if interface.state else ()
+def _interface_spans(interface: Interface, title: str, host: str) -> tuple[Span, ...]:
+    state: tuple[Span, ...] = ((interface.state, "bad"),) if interface.state else ()
     return ((title, "ink"), (pair_text(interface, host), "wire"), *state)
 
 
-def _pairs(blocks: list[_Block]) -> Iterator[tuple[End, End, str]]:
+def _pairs(blocks: list[Block]) -> Iterator[tuple[End, End, str]]:
     """The pairs whose two ends both stand on the card as lines of their own, each once."""
     anchors = {anchor.end: anchor for block in blocks for anchor in block.anchors}
     done: set[End | None] = set()

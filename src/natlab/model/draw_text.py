@@ -151,7 +151,7 @@ def _written(line: _Line, widths: dict[int, list[int]], start: str, under: str) 
 
 
 def _parts(line: _Line, widths: dict[int, list[int]]) -> Iterator[tuple[str, str]]:
-    """The cells, padded to their columns, and the facts: each with the gap that it needs before it."""
+    """The cells, padded to their columns, and the facts: each after the gap before it."""
     for cell, width in zip(line.cells, widths[len(line.cells)], strict=True):
         text = one_line(cell)
         yield _CELL_GAP, text + " " * (width - columns_of(text))
@@ -160,7 +160,7 @@ def _parts(line: _Line, widths: dict[int, list[int]]) -> Iterator[tuple[str, str
 
 
 def _fitting(text: str, floor: int) -> int:
-    """How many characters of a text fit into the width: up to a space, if one is beyond the floor."""
+    """How many characters of a text fit: up to a space, if there is one beyond the floor."""
     end = next(n for n in range(len(text), 0, -1) if columns_of(text[:n]) <= WIDTH)
     space = text.rfind(" ", 0, end + 1)
     return space if space > floor else end

@@ -128,7 +128,7 @@ def masquerade(subnet: IPv4Network, bridge: str) -> RuleSpec:
     )
 
 
-def dnat(
+def dnat(  # noqa: PLR0917 - in the order of the command line: where, from, to
     bridge: str,
     host_ip: IPv4Address,
     host_port: int,

@@ -21,7 +21,7 @@ class Masquerade:
 
     Attributes:
         source: The network whose packets it takes; None for any.
-        out: The interface by which they must leave ("eth0"), or must not ("!docker0"); None for any.
+        out: The interface by which they must leave ("eth0"), or must not ("!docker0"), or None.
         to: The new source; None for that of the interface they leave by.
         chain: Where the rule stands: "ip nat POSTROUTING".
         hooks: By which hooks packets reach the rule; none if nothing leads to its chain.
@@ -74,11 +74,14 @@ class PublishedPort:
 
 def unreached(chain: str, hooks: tuple[str, ...]) -> str:
     """What to add about a rule that no packet can reach."""
-    return "" if hooks else f" (nothing leads to chain {chain.split()[-1]})"
+    return "" if hooks else f" (nothing leads to chain {chain.rpartition(' ')[2]})"
 
 
 def forward_policy(ruleset: Ruleset) -> str:
-    """ "drop" where a chain at the hook forward drops what no rule of it has decided."""
+    """Tell what becomes of a packet that no rule at the hook forward decides on.
+
+    "drop" where one of the chains there has that policy, else "accept".
+    """
     chains = ruleset.base_chains("forward", "filter")
     dropping = any(
         chain.policy == "drop" for table, chain in chains if table.family in ("ip", "inet")

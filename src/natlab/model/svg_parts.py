@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from natlab.model.draw_text import columns_of
 from natlab.model.names import one_line
+from natlab.model.picture import End
 
 FONT_SIZE: Final = 13
 CHARACTER: Final = 7.9
@@ -15,6 +17,14 @@ CHARACTER: Final = 7.9
 
 LINE: Final = 19
 """Height of a line of text in user units."""
+
+INDENT: Final = 34.0
+"""How far a bridge's containers stand to the right of the bridge."""
+
+PAD: Final = 14.0
+
+Span = tuple[str, str]
+"""A text and how it is drawn: ink, faint, name, nat, bad."""
 
 _LIGHT: Final = {
     "page": "#ffffff",
@@ -47,6 +57,50 @@ def width_of(text: str) -> float:
     return columns_of(one_line(text)) * CHARACTER
 
 
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where one end of a veth pair stands in a block, and where the other end is."""
+
+    end: End
+    other: End | None
+    line: int
+    broken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some lines of text, in a box or not, and what hangs on them.
+
+    Attributes:
+        lines: The lines, each of spans.
+        kind: "bridge", "box", or "" for text without a box.
+        hangs: The line by which it hangs on the bridge above: "wire", "broken", or "" for none.
+        anchors: The ends of veth pairs that are lines of it.
+    """
+
+    lines: tuple[tuple[Span, ...], ...]
+    kind: str = "box"
+    hangs: str = ""
+    anchors: tuple[Anchor, ...] = ()
+
+    @property
+    def left(self) -> float:
+        """How far it stands in."""
+        return INDENT if self.hangs else 0.0
+
+    @property
+    def width(self) -> float:
+        """The room that it needs, with how far it stands in, in user units."""
+        widest = max(width_of("  ".join(text for text, _ in line)) for line in self.lines)
+        return self.left + widest + 2 * PAD
+
+    @property
+    def height(self) -> float:
+        """The room that it needs, in user units."""
+        return len(self.lines) * LINE + PAD
+
+
 def text(x: float, y: float, content: str, kind: str = "ink") -> str:
     """A line of text; y is its base line."""
     return f'<text x="{x:g}" y="{y:g}" class="{kind}">{escape(one_line(content))}</text>'
@@ -67,10 +121,11 @@ def line(points: Iterable[tuple[float, float]], kind: str = "wire") -> str:
 
 def document(width: float, height: float, title: str, shapes: Iterable[str]) -> str:
     """A whole SVG document with its own background, light or dark as the reader's screen is."""
+    size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
+    label = quoteattr(one_line(title))
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
-            f' width="{width:g}" height="{height:g}" role="img" aria-label={quoteattr(one_line(title))}>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label={label}>',
             f"<title>{escape(one_line(title))}</title>",
             f"<style>{_style()}</style>",
             f'<rect width="{width:g}" height="{height:g}" class="page"/>',
