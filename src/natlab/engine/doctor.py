@@ -85,7 +85,7 @@ def _findings() -> Iterator[Finding]:
     rules = libnftables.library is not None
     yield from _tried(admin=admin, links=pyroute2 is not None, rules=rules)
     yield from _tools()
-    yield from _network(links=pyroute2 is not None, rules=rules)
+    yield from _network(links=pyroute2 is not None, rules=rules and admin)
     yield from _leftovers()
 
 
