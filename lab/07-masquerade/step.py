@@ -21,7 +21,9 @@ def forwards(lab: Lab) -> str:
 def masqueraded(lab: Lab) -> str:
     hint = "on ubuntu1: a rule at postrouting: source 172.17.0.0/16, out not docker0, masquerade"
     web = container(lab, "web")
-    said = answers(ping(web, "192.168.33.20", server=lab.outside), source="192.168.33.11", hint=hint)
+    said = answers(
+        ping(web, "192.168.33.20", server=lab.outside), source="192.168.33.11", hint=hint
+    )
     answers(tcp(web, "192.168.33.20", 8080, server=lab.outside), source="192.168.33.11", hint=hint)
     return said
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from natlab.errors import NatlabError, UnsupportedError, UsageError
+from natlab.errors import LabGoneError, NatlabError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from natlab.engine.capture import Capture
@@ -49,6 +49,7 @@ __all__ = [
     "Container",
     "Host",
     "Lab",
+    "LabGoneError",
     "NatlabError",
     "Network",
     "Node",

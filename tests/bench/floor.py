@@ -86,7 +86,10 @@ def run(bridge: str, plan: list[tuple[str, str, list[RuleSpec]]]) -> list[float]
     """Attach and publish as planned; returns the seconds that each container took."""
     number = ipr().link_lookup(ifname=bridge)[0]
     prepared = [
-        (*_prepared(i, name, address, number), json.dumps({"nftables": [s.add_command() for s in specs]}))
+        (
+            *_prepared(i, name, address, number),
+            json.dumps({"nftables": [s.add_command() for s in specs]}),
+        )
         for i, (name, address, specs) in enumerate(plan)
     ]
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)

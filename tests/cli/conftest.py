@@ -61,7 +61,9 @@ class CommandLine:
         )
 
     def keeper(self) -> int:
-        found = re.search(rf"^{self.name}: up, kept by process (\d+)", self("status").stdout, re.M)
+        found = re.search(
+            rf"^{self.name}: up, kept by process (\d+)", self("status").stdout, re.MULTILINE
+        )
         assert found
         return int(found[1])
 

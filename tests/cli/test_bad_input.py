@@ -90,6 +90,8 @@ def test_wrong_usage_exits_2(natlab):
 
 def test_a_reader_that_goes_away_is_no_error(natlab):
     shell = f"{sys.executable} -m natlab show 4 | head -n 1"
-    done = subprocess.run(["sh", "-c", shell], env=natlab.env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", shell], env=natlab.env, capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("# 04")
     assert done.stderr == ""

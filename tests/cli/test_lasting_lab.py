@@ -8,12 +8,12 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 
 
 def _gone(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except FileNotFoundError:
         return True
 
@@ -86,7 +86,9 @@ def test_an_unknown_node_gets_the_nearest_names(lab):
 def test_the_real_tools_see_the_lab(lab):
     lab("do", "8")
     assert lab("exec", "ubuntu1", "--", "ip", "netns").stdout.split()[0] == "db"
-    assert "dnat to 172.17.0.2:8080" in lab("exec", "ubuntu1", "--", "nft", "list", "ruleset").stdout
+    assert (
+        "dnat to 172.17.0.2:8080" in lab("exec", "ubuntu1", "--", "nft", "list", "ruleset").stdout
+    )
     lab("exec", "web", "--", "ping", "-c", "1", "-W", "2", "192.168.33.20")
     table = lab("exec", "ubuntu1", "--", "conntrack", "-L", "-p", "icmp").stdout
     assert "src=172.17.0.2 dst=192.168.33.20" in table

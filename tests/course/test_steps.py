@@ -25,7 +25,10 @@ def lab():
 
 
 def _told(results: list[Result]) -> str:
-    return "\n".join(f"{r.status.value}: {r.title}: {r.expected} | {r.actual} | {r.hint}\n{r.detail}" for r in results)
+    return "\n".join(
+        f"{r.status.value}: {r.title}: {r.expected} | {r.actual} | {r.hint}\n{r.detail}"
+        for r in results
+    )
 
 
 def _all_pass(results: list[Result]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -93,8 +94,10 @@ def rewritten(journey: Journey, way: str, node: str) -> list[str]:
     return [str(stage.rewrite) for stage in stages(journey, way, node, "rewrite")]
 
 
-def hooks(journey: Journey, way: str = "forward") -> list[str | None]:
-    return [stage.hook for stage in journey.way(way) if stage.kind == "hook"]
+def hooks(journey: Journey, way: str = "forward") -> list[str]:
+    """The hooks in the order of the way, however many chains stand at each."""
+    found = [str(stage.hook) for stage in journey.way(way) if stage.kind == "hook"]
+    return [hook for hook, _ in itertools.groupby(found)]
 
 
 def source_port(journey: Journey) -> int:

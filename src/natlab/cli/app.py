@@ -27,7 +27,11 @@ StepArgument = Annotated[str, typer.Argument(metavar="STEP", help="A step's numb
 OptionalStep = Annotated[
     str | None, typer.Argument(metavar="[STEP]", help="A step's number or name.")
 ]
-PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
+PASS_THROUGH = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": ["--help"],
+}
 
 
 def say(text: str = "") -> None:
@@ -59,7 +63,9 @@ def up(name: Name = DEFAULT_LAB) -> None:
     from natlab.engine import keep
 
     if keep.up(name):
-        say(f"lab {name} is up: outside 192.168.33.20, ubuntu1 192.168.33.11, ubuntu2 192.168.33.12")
+        say(
+            f"lab {name} is up: outside 192.168.33.20, ubuntu1 192.168.33.11, ubuntu2 192.168.33.12"
+        )
         say("Next: `natlab steps` shows the course, `natlab shell ubuntu1` goes inside.")
     else:
         say(f"lab {name} is up already: `natlab status` shows it, `natlab down` ends it.")
@@ -99,7 +105,9 @@ def shell(
 @app.command(name="exec", context_settings={"allow_interspersed_args": False})
 def exec_(
     node: Annotated[str, typer.Argument(help="A host or a container.")],
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run there.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND...", help="What to run there.")
+    ],
     name: Name = DEFAULT_LAB,
 ) -> None:
     """Run a command on a host or in a container; its exit code is passed on."""
@@ -134,8 +142,12 @@ def iptables_(
 @app.command()
 def journey(
     origin: Annotated[str, typer.Argument(metavar="FROM", help="A host or a container.")],
-    target: Annotated[str, typer.Argument(metavar="TO[:PORT]", help="A node's name or an address.")],
-    udp: Annotated[bool, typer.Option("--udp", help="Send a datagram instead of a connection.")] = False,
+    target: Annotated[
+        str, typer.Argument(metavar="TO[:PORT]", help="A node's name or an address.")
+    ],
+    udp: Annotated[
+        bool, typer.Option("--udp", help="Send a datagram instead of a connection.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     name: Name = DEFAULT_LAB,
 ) -> None:
@@ -147,7 +159,9 @@ def journey(
 
 @app.command(name="map")
 def map_(
-    svg: Annotated[str | None, typer.Option("--svg", metavar="FILE", help="Write a picture.")] = None,
+    svg: Annotated[
+        str | None, typer.Option("--svg", metavar="FILE", help="Write a picture.")
+    ] = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     name: Name = DEFAULT_LAB,
@@ -193,7 +207,9 @@ def do(
 @app.command()
 def check(
     step: OptionalStep = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every step, against the lab as it is.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every step, against the lab as it is.")
+    ] = False,
     name: Name = DEFAULT_LAB,
 ) -> None:
     """Check a step (or the first that has not passed yet) against the lab as it is now."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from natlab.course.checks import Result
     from natlab.engine.lab import Lab
 
+WELL_DONE = "Well done: that is docker0, and you built it."
 _SIGNS = {"pass": "✓", "fail": "✗", "blocked": "·", "broken": "!"}
 _COLOURS = {"pass": "32", "fail": "31", "blocked": "90", "broken": "35"}
 
@@ -37,9 +38,10 @@ def steps(name: str) -> None:
     left = [step for step in course.steps if step.number not in done]
     say()
     if not left:
-        say(f"All {len(course.steps)} steps have passed. Well done: that is docker0, and you built it.")
+        say(f"All {len(course.steps)} steps have passed. {WELL_DONE}")
     else:
-        say(f"{len(course.steps) - len(left)} of {len(course.steps)} passed. Next: `natlab show {left[0].number}`")
+        passed = f"{len(course.steps) - len(left)} of {len(course.steps)} passed"
+        say(f"{passed}. Next: `natlab show {left[0].number}`")
 
 
 def show(word: str) -> None:
@@ -90,7 +92,8 @@ def do(word: str | None, *, everything: bool, check: bool, throwaway: bool, name
                     _print_results(step, results)
                     collected += results
                 else:
-                    say(f"step {step.number} is built: {step.title}. Check it: `natlab check {step.number}`")
+                    say(f"step {step.number} is built: {step.title}.")
+                    say(f"Check it: `natlab check {step.number}`")
     if not check:
         return 0
     _summary(len(chosen), collected)
@@ -136,7 +139,7 @@ def _say_next(course: Course, step: Step) -> None:
     if later:
         say(f"Next: `natlab show {later[0].number}` ({later[0].title})")
     else:
-        say("That was the last step. Well done: that is docker0, and you built it.")
+        say(f"That was the last step. {WELL_DONE}")
 
 
 def hint(word: str | None, *, name: str) -> int:
@@ -181,7 +184,11 @@ def _details(result: Result) -> list[tuple[str, str]]:
     if status == "pass":
         return [("", line) for line in result.proved.splitlines()]
     if status == "fail":
-        pairs = [("expected  ", result.expected), ("found     ", result.actual), ("hint      ", result.hint)]
+        pairs = [
+            ("expected  ", result.expected),
+            ("found     ", result.actual),
+            ("hint      ", result.hint),
+        ]
         return [pair for pair in pairs if pair[1]]
     if status == "blocked":
         return [("", result.actual)]
@@ -192,7 +199,8 @@ def _details(result: Result) -> list[tuple[str, str]]:
 def _summary(steps_count: int, results: Sequence[Result]) -> None:
     counts = {status: sum(r.status.value == status for r in results) for status in _SIGNS}
     words = {"pass": "passed", "fail": "failed", "blocked": "blocked", "broken": "broken"}
-    told = ", ".join(f"{n} {words[status]}" for status, n in counts.items() if n or status == "pass")
+    told = ", ".join(
+        f"{n} {words[status]}" for status, n in counts.items() if n or status == "pass"
+    )
     plural = "" if steps_count == 1 else "s"
     say(f"{steps_count} step{plural}, {len(results)} checks: {told}")
-

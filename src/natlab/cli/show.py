@@ -21,7 +21,8 @@ def status() -> int:
     records = keep.records()
     for record in records:
         if not record.alive:
-            say(f"{record.name}: gone, its keeper (process {record.pid}) was killed. `natlab up` starts it again.")
+            say(f"{record.name}: gone, its keeper (process {record.pid}) was killed.")
+            say("  `natlab up` starts it again.")
             continue
         with keep.opened(record.name) as lab:
             say(f"{record.name}: up, kept by process {record.pid}")
@@ -41,7 +42,8 @@ def doctor() -> int:
 
     findings = examine()
     for finding in findings:
-        say(f"{paint(f'{finding.level:8}', _LEVEL_COLOURS[finding.level])} {finding.topic}: {finding.says}")
+        level = paint(f"{finding.level:8}", _LEVEL_COLOURS[finding.level])
+        say(f"{level} {finding.topic}: {finding.says}")
         if finding.remedy:
             say(f"{'':8} → {finding.remedy}")
     counts = {level: sum(f.level == level for f in findings) for level in _LEVEL_COLOURS}
@@ -78,7 +80,9 @@ def iptables(name: str, host: str, words: list[str]) -> int:
 
 def _parse(words: list[str]) -> argparse.Namespace:
     parser = _Options(prog="natlab iptables", add_help=False, allow_abbrev=False)
-    parser.add_argument("-t", "--table", default="filter", choices=("filter", "nat", "mangle", "raw"))
+    parser.add_argument(
+        "-t", "--table", default="filter", choices=("filter", "nat", "mangle", "raw")
+    )
     parser.add_argument("-n", "--numeric", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-x", "--exact", action="store_true")
@@ -88,7 +92,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 
 def _only_chain(text: str, chain: str) -> str:
-    blocks = [block for block in text.strip("\n").split("\n\n") if block.startswith(f"Chain {chain} ")]
+    blocks = [
+        block for block in text.strip("\n").split("\n\n") if block.startswith(f"Chain {chain} ")
+    ]
     if not blocks:
         raise NatlabError(f"no chain {chain} in this table: `natlab iptables -nvL` lists them all")
     return "\n\n".join(blocks)

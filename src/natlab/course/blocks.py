@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 Spelling = Literal["nft", "iptables"]
 SPELLINGS: Final[tuple[Spelling, ...]] = ("nft", "iptables")
 
-_FENCE: Final = re.compile(r"^```sh (?P<words>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(
+    r"^```sh (?P<words>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ def parse(readme: str) -> list[Block]:
 
 def _block(words: list[str], text: str) -> Block:
     machine, *rest = words
-    spelling: Spelling | None = None
-    for word in rest:
-        if word == "nft" or word == "iptables":  # noqa: PLR1714 - mypy narrows this form
-            spelling = word
-        elif word != "fails":
-            raise NatlabError(f"a block for {machine} has the unknown word {word!r} on its fence")
+    unknown = set(rest) - {*SPELLINGS, "fails"}
+    if unknown:
+        raise NatlabError(
+            f"a block for {machine} has the unknown word {min(unknown)!r} on its fence"
+        )
+    spelling = next((one for one in SPELLINGS if one in rest), None)
     return Block(machine, text, spelling, "fails" in rest)
 
 

@@ -105,7 +105,9 @@ def _run_one(one: Check, lab: Lab) -> Result:
     except LabGoneError:
         raise
     except NatlabError as error:
-        return Result(one.title, Status.FAIL, expected=one.title, actual=str(error), hint=str(error))
+        return Result(
+            one.title, Status.FAIL, expected=one.title, actual=str(error), hint=str(error)
+        )
     except Exception as error:  # noqa: BLE001 - a broken checker is a result of its own
         detail = "".join(traceback.format_exception(error))
         return Result(

@@ -111,7 +111,9 @@ class Course:
                 return step
         if word.isdigit():
             last = self.steps[-1].number
-            raise UsageError(f"no step {word}: the steps are {self.steps[0].number} to {last} (`natlab steps`)")
+            raise UsageError(
+                f"no step {word}: the steps are {self.steps[0].number} to {last} (`natlab steps`)"
+            )
         raise unknown("step", word, [step.slug for step in self.steps])
 
     def way_to(self, step: Step) -> list[Step]:
@@ -149,7 +151,9 @@ def load(folder: Path | None = None) -> Course:
     for entry in data["step"]:
         after = entry.get("after")
         if after is not None and after not in [step.number for step in steps]:
-            raise NatlabError(f"course.toml: step {entry['number']} begins after {after}, which is not before it")
+            raise NatlabError(
+                f"course.toml: step {entry['number']} begins after {after}, which is not before it"
+            )
         steps.append(
             Step(entry["number"], entry["slug"], entry["title"], entry["topic"], after, root)
         )

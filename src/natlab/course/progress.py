@@ -9,8 +9,9 @@ from pathlib import Path
 
 def path(lab: str) -> Path:
     """Where the progress in a lab is kept (XDG base directories: state)."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(base, "natlab", f"{lab}.json")
+    base = os.environ.get("XDG_STATE_HOME")
+    root = Path(base) if base else Path.home() / ".local" / "state"
+    return root / "natlab" / f"{lab}.json"
 
 
 def passed(lab: str) -> set[str]:

@@ -85,7 +85,10 @@ def _findings() -> Iterator[Finding]:
     rules = libnftables.library is not None
     yield from _tried(admin=admin, links=pyroute2 is not None, rules=rules)
     yield from _tools()
-    yield from _network(links=pyroute2 is not None, rules=rules and admin)
+    if os.environ.get(keep.INSIDE):
+        yield diagnosis_network.inside_a_lab()
+        return
+    yield from _network(links=pyroute2 is not None, rules=rules and inspect.may_list_rules())
     yield from _leftovers()
 
 
@@ -141,7 +144,8 @@ def _tried(*, admin: bool, links: bool, rules: bool) -> Iterator[Finding]:
     try:
         agent = Agent.start()
     except (NatlabError, OSError) as error:
-        yield diagnosis.sandbox(str(error))
+        said = str(error) if isinstance(error, NatlabError) else f"none could be made ({error})"
+        yield diagnosis.sandbox(said)
         yield diagnosis_userns.user_namespaces(_userns(allowed=False, admin=admin))
         return
     try:

@@ -19,6 +19,7 @@ from natlab.model.publish import Published
 
 DOCKER0: Final = "docker0"
 DOCKER0_ADDRESS: Final = "172.17.0.1/16"
+_LONGEST_NAME: Final = 255
 _SMALLEST: Final = 30
 """The longest prefix that has room for a gateway and a container."""
 
@@ -57,6 +58,11 @@ class Host(Node):
             NatlabError: the name is taken.
         """
         name = check_container_name(name)
+        if len(name) > _LONGEST_NAME:
+            raise UsageError(
+                f"the container name has {len(name)} characters: it is the name of a file in"
+                f" /run/netns, so give it at most {_LONGEST_NAME}"
+            )
         try:
             number = self.place.call(namespaces.add_named, name)
         except FileExistsError as error:
@@ -133,8 +139,8 @@ class Host(Node):
                 " remove it first, or choose another name"
             )
         self._refuse_overlap(interface)
-        self._changed(bridge, links.add_bridge, bridge, [str(interface)], mtu)
         network = Network(self, bridge, interface, mtu, icc=icc)
+        self._changed(bridge, links.add_bridge, bridge, [str(interface)], mtu)
         self._networks[bridge] = network
         return network
 
@@ -153,13 +159,23 @@ class Host(Node):
 
     def networks(self) -> list[Network]:
         """Its bridges that have an IPv4 address, whoever made them."""
-        found = {link.name: link for link in self.links() if link.kind == "bridge" and link.ipv4}
+        found = {link.name: link for link in self.place.call(links.bridges) if link.ipv4}
         for gone in set(self._networks) - set(found):
             del self._networks[gone]
         for name, link in found.items():
             if name not in self._networks or self._networks[name].gateway != link.ipv4[0].ip:
                 self._networks[name] = Network(self, name, link.ipv4[0], link.mtu)
         return list(self._networks.values())
+
+    def network_of(self, address: IPv4Address) -> Network | None:
+        """The network in whose subnet an address lies, or None."""
+        for known in self._networks.values():
+            gateway = f"{known.gateway}/{known.subnet.prefixlen}"
+            if address in known.subnet and self.place.call(
+                links.has_address, known.bridge, gateway
+            ):
+                return known
+        return next((n for n in self.networks() if address in n.subnet), None)
 
     def network(self, bridge: str = DOCKER0) -> Network:
         """One network by its bridge's name.

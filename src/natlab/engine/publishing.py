@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from natlab.engine.process import Process
 from natlab.errors import NatlabError, UsageError
-from natlab.kernel import conntrack, firewall, processes
+from natlab.kernel import conntrack, firewall, processes, sysctl
 from natlab.model import firewall as rules
 from natlab.model.ports import PROTOS, Binding, PortAllocator, PortRange, PortRequest
 from natlab.model.publish import Published, PublishSpec, parse_publish, publish_order
@@ -36,6 +36,8 @@ class Publishing:
         self._range = ports
         self._ports = PortAllocator(ports)
         self._held: set[Published] = set()
+        self._generation: int | None = None
+        self._standing: set[str] = set()
         self._proxies: dict[tuple[Published, IPv4Address], Process] = {}
 
     def publish(
@@ -60,15 +62,21 @@ class Publishing:
         return published
 
     def _network_of(self, address: IPv4Address) -> Network:
-        for network in self.host.networks():
-            if address in network.subnet:
-                return network
+        found = self.host.network_of(address)
+        if found is not None:
+            return found
         raise NatlabError(
             f"{address} is in no network of {self.host.name}: attach the container first"
         )
 
     def _notice_others(self) -> None:
         """Bring the ports held in line with the rules: a person or another process made some."""
+        now = self.host.place.call(firewall.generation)
+        if now == self._generation:
+            return
+        self.host.firewall_ready()
+        self._generation = self.host.place.call(firewall.generation)
+        self._standing = self.host.place.call(firewall.keys)
         there = {item for item, _ in self.read()}
         self._release(self._held - there)
         for item in there - self._held:
@@ -86,7 +94,6 @@ class Publishing:
         proxy: bool,
     ) -> None:
         host = self.host
-        host.firewall_ready()
         with contextlib.ExitStack() as undo:
             if host.userland_proxy and proxy:
                 for item in published:
@@ -94,15 +101,40 @@ class Publishing:
                     undo.callback(self._end_proxy, item, address)
             elif not host.userland_proxy:
                 self._reach_without_proxy(network)
-            if not host.userland_proxy or any(_at_loopback(item) for item in published):
-                chain, guard = rules.loopback_guard()
-                host.place.call(firewall.ensure, [guard], chains=[chain])
-            specs = [self._dnat(network.bridge, address, item) for item in published]
-            host.place.call(firewall.add, specs)
-            undo.callback(host.place.call, firewall.remove, specs)
-            host.place.call(firewall.ensure, self._admitting(network.bridge, address, published))
-            self._flush_udp(published)
+            dnat = [self._dnat(network.bridge, address, item) for item in published]
+            self._add(dnat, self._once(network.bridge, address, published))
             undo.pop_all()
+        self._flush_udp(published)
+
+    def _reach_without_proxy(self, network: Network) -> None:
+        """Set what Docker sets when no proxy stands between containers and their own ports.
+
+        127.0.0.1 is routed to the bridge, and the answers between two of its containers pass
+        conntrack, which turns them back (without br_netfilter only a container's own port works).
+        """
+        bridged = "net.bridge.bridge-nf-call-iptables"
+        wanted = {f"net/ipv4/conf/{network.bridge}/route_localnet": "1", bridged: "1"}
+        self.host.place.call(sysctl.write_all, wanted)
+
+    def _add(self, specs: list[rules.RuleSpec], once: list[rules.RuleSpec]) -> None:
+        """Add rules in one transaction; what is known to stand is not looked for again."""
+        chain, guard = rules.loopback_guard()
+        wanted = [*(spec for spec in once if spec.key not in self._standing), *specs]
+        before = self._generation
+        now = self.host.place.call(firewall.add, wanted, chains=[chain] if guard in wanted else [])
+        self._standing |= {spec.key for spec in wanted}
+        self._generation = now if before is not None and now == before + 1 else None
+
+    def _once(
+        self, bridge: str, address: IPv4Address, published: Sequence[Published]
+    ) -> list[rules.RuleSpec]:
+        """The rules that stand once, however much is published."""
+        specs = self._admitting(bridge, address, published)
+        if not self.host.userland_proxy:
+            specs.append(rules.masquerade_local(bridge))
+        if not self.host.userland_proxy or any(item.host_ip.is_loopback for item in published):
+            specs.append(rules.loopback_guard()[1])
+        return specs
 
     def _start_proxy(self, item: Published, address: IPv4Address) -> None:
         if item.proto not in _WITH_PROXY:
@@ -124,17 +156,6 @@ class Publishing:
             options = " ".join(_proxy_options(item, address))
             number = self.host.place.number
             self.host.place.agent.call(None, processes.end_programs, number, options)
-
-    def _reach_without_proxy(self, network: Network) -> None:
-        """What Docker sets up when no proxy stands between a container and a published port.
-
-        A neighbour's connection is answered over the bridge, past the routing process; only with
-        br_netfilter does the connection table see that answer and turn it back.
-        """
-        self.host.set_sysctl(f"net/ipv4/conf/{network.bridge}/route_localnet", 1)
-        if self.host.sysctl(_BRIDGED) is not None:
-            self.host.set_sysctl(_BRIDGED, 1)
-        self.host.place.call(firewall.ensure, [rules.masquerade_local(network.bridge)])
 
     def _dnat(self, bridge: str, address: IPv4Address, item: Published) -> rules.RuleSpec:
         return rules.dnat(
@@ -179,9 +200,10 @@ class Publishing:
 
     def take_back(self, address: IPv4Address, published: Sequence[Published]) -> None:
         """Take published ports of the container at an address back; already gone is fine."""
-        bridge = next((n.bridge for n in self.host.networks() if address in n.subnet), None)
-        if not published or bridge is None:
+        network = self.host.network_of(address)
+        if not published or network is None:
             return
+        bridge = network.bridge
         for item in published:
             self._end_proxy(item, address)
         specs = [self._dnat(bridge, address, item) for item in published]
@@ -229,6 +251,7 @@ class Publishing:
             proxy.kill()
         self._proxies.clear()
         self._held.clear()
+        self._generation = None
         self._ports = PortAllocator(self._range)
 
 
@@ -237,10 +260,6 @@ def _proxy_options(item: Published, address: IPv4Address) -> list[str]:
         *("-proto", item.proto, "-host-ip", str(item.host_ip), "-host-port", str(item.host_port)),
         *("-container-ip", str(address), "-container-port", str(item.container_port)),
     ]
-
-
-def _at_loopback(item: Published) -> bool:
-    return item.host_ip.is_loopback
 
 
 def _refuse_ipv6(spec: PublishSpec) -> None:

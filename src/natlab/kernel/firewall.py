@@ -7,12 +7,18 @@ Nobody else's table is ever touched.
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from natlab.errors import NatlabError
 from natlab.kernel.place import nft
-from natlab.model.firewall import FAMILY, TABLE, RuleSpec, canonical, skeleton
+from natlab.model.firewall import FAMILY, TABLE, RuleSpec, key, skeleton
+
+_NETLINK_NETFILTER: Final = 12
+_GETGEN: Final = 10 << 8 | 16  # subsystem nftables, NFT_MSG_GETGEN
+_GENERATION_AT: Final = 16 + 4 + 4  # behind nlmsghdr, nfgenmsg and the head of NFTA_GEN_ID
 
 
 def run(commands: Sequence[dict[str, Any]]) -> None:
@@ -68,20 +74,36 @@ def create(*, userland_proxy: bool = True) -> None:
         run(skeleton(userland_proxy=userland_proxy))
 
 
-def add(specs: Sequence[RuleSpec]) -> None:
-    """Add rules in one transaction. Equivalent to: `nft add rule …` or `nft insert rule …`."""
-    run([spec.add_command() for spec in specs])
+def add(specs: Sequence[RuleSpec], *, chains: Sequence[dict[str, Any]] = ()) -> int:
+    """Add rules in one transaction. Equivalent to: `nft add rule …` or `nft insert rule …`.
 
+    Args:
+        specs: The rules, in this order.
+        chains: Commands that make chains first; a chain that is there already stays as it is.
 
-def ensure(specs: Sequence[RuleSpec], *, chains: Sequence[dict[str, Any]] = ()) -> None:
-    """Add those rules that are not there yet, and the chains that they need.
-
-    Rules that stand already keep their counters.
+    Returns:
+        The generation of the ruleset afterwards; see `generation`.
     """
-    there = [(rule["chain"], canonical(rule["expr"])) for rule in _rules()]
-    missing = [spec for spec in specs if (spec.chain, canonical(spec.exprs)) not in there]
-    if missing:
-        run([*chains, *(spec.add_command() for spec in missing)])
+    run([*chains, *(spec.add_command() for spec in specs)])
+    return generation()
+
+
+def keys() -> set[str]:
+    """The rules of our table, each as `model.firewall.key` writes it."""
+    return {key(rule["chain"], rule["expr"]) for rule in _rules()}
+
+
+def generation() -> int:
+    """Tell how often the rules of this namespace have changed: each transaction counts one up.
+
+    Whoever knows the rules of a generation knows them as long as it is the same. Equivalent to:
+    the number that `nft monitor` prints as `new generation N`.
+    """
+    request = struct.pack("=IHHIIBBH", 20, _GETGEN, 1, 0, 0, 0, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
+        netlink.send(request)
+        answer = netlink.recv(4096)
+    return int(struct.unpack_from("!I", answer, _GENERATION_AT)[0])
 
 
 def remove(specs: Sequence[RuleSpec]) -> int:
@@ -90,12 +112,12 @@ def remove(specs: Sequence[RuleSpec]) -> int:
     A rule is found by what it says, in the kernel's own list, so that the rules of another
     process and those of this one are alike. Equivalent to: `nft delete rule … handle N`.
     """
-    wanted = [(spec.chain, canonical(spec.exprs)) for spec in specs]
+    wanted = [spec.key for spec in specs]
     doomed = []
     for rule in _rules():
-        key = (rule["chain"], canonical(rule["expr"]))
-        if key in wanted:
-            wanted.remove(key)
+        found = key(rule["chain"], rule["expr"])
+        if found in wanted:
+            wanted.remove(found)
             place = {key: rule[key] for key in ("family", "table", "chain", "handle")}
             doomed.append({"delete": {"rule": place}})
     if doomed:

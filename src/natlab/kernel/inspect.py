@@ -1,4 +1,4 @@
-"""Raw reads for the map (where the other end of a veth is) and for the doctor (the machine itself).
+"""Raw reads: for the map, where the other end of a veth is; for the doctor, the machine itself.
 
 A veth's peer is known to its own end as an index and, where that end is in another network
 namespace, the number by which this namespace knows the other one (its nsid, `ip netns
@@ -8,16 +8,18 @@ list-id`). Both are needed: every container's eth0 has the index 2.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from natlab.kernel import firewall, links
+from natlab.kernel import firewall, links, syscalls
 from natlab.kernel.place import Place, ipr, registry, standing
 from natlab.model.state import RouteEntry
 
 _NOT_ASSIGNED: Final = -1
+_NS_GET_USERNS: Final = 0xB701
 
 
 def veth_ends() -> dict[int, tuple[int, int | None]]:
@@ -85,6 +87,23 @@ def own_ruleset() -> str:
         return firewall.list_ruleset()
 
 
+def may_list_rules() -> bool:
+    """Whether this process has power over its own network, as root has over the machine's.
+
+    Root of a user namespace has none over the network of the machine around it (ioctl_ns(2)).
+    """
+    fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        owner = fcntl.ioctl(fd, _NS_GET_USERNS)
+    except PermissionError:
+        return False
+    finally:
+        os.close(fd)
+    mine = os.path.samestat(os.fstat(owner), Path("/proc/self/ns/user").stat())
+    os.close(owner)
+    return mine and syscalls.has_sys_admin()
+
+
 def libnftables_file() -> str:
     """Load libnftables; returns the file that was loaded.
 
@@ -117,9 +136,9 @@ def processes_named(*names: str) -> tuple[str, ...]:
     """Those of the names of which a process runs in this process's network (or in one unseen)."""
     own = _net_of("self")
     found = set()
-    for entry in os.listdir("/proc"):
-        name = _command_name(entry) if entry.isdigit() else ""
-        if name in names and _net_of(entry) in (None, own):
+    for entry in Path("/proc").iterdir():
+        name = _command_name(entry.name) if entry.name.isdigit() else ""
+        if name in names and _net_of(entry.name) in (None, own):
             found.add(name)
     return tuple(sorted(found))
 
@@ -133,6 +152,6 @@ def _command_name(pid: str) -> str:
 
 def _net_of(pid: str) -> int | None:
     try:
-        return os.stat(f"/proc/{pid}/ns/net").st_ino
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None

@@ -209,6 +209,28 @@ def links() -> tuple[Link, ...]:
     return tuple(_link(m, names, tuple(addresses.get(m["index"], ()))) for m in messages)
 
 
+def has_address(name: str, address: str) -> bool:
+    """Tell whether an interface of that name has that IPv4 address and prefix length."""
+    number = next((number for number, other in socket.if_nameindex() if other == name), None)
+    return any(
+        message["index"] == number
+        and f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}" == address
+        for message in ipr().get_addr(family=socket.AF_INET)
+    )
+
+
+def bridges() -> tuple[Link, ...]:
+    """The bridges here with their IPv4 addresses. Equivalent to: `ip addr show type bridge`."""
+    messages = list(ipr().get_links(kind="bridge"))
+    found = [m for m in messages if m.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_KIND") == "bridge"]
+    names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in found}
+    addresses: dict[int, list[Any]] = {}
+    for message in ipr().get_addr(family=socket.AF_INET):
+        value = ip_interface(f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}")
+        addresses.setdefault(message["index"], []).append(value)
+    return tuple(_link(m, names, tuple(addresses.get(m["index"], ()))) for m in found)
+
+
 def _link(message: Any, names: dict[int, str], addresses: tuple[Any, ...]) -> Link:
     info = message.get_attr("IFLA_LINKINFO")
     port: Any = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None

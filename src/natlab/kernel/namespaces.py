@@ -81,7 +81,16 @@ def list_named() -> list[str]:
     if not NETNS.is_dir():
         return []
     plain = NETNS.stat().st_dev
-    return sorted(e.name for e in NETNS.iterdir() if e.exists() and e.stat().st_dev != plain)
+    with os.scandir(NETNS) as entries:
+        return sorted(entry.name for entry in entries if _device(entry) not in (None, plain))
+
+
+def _device(entry: os.DirEntry[str]) -> int | None:
+    """The file system that a name leads to; None if it leads nowhere."""
+    try:
+        return entry.stat().st_dev
+    except FileNotFoundError:
+        return None
 
 
 def delete_named(name: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from natlab.errors import NatlabError
-from natlab.kernel import conntrack, firewall, links, namespaces, sandbox, sysctl, syscalls
+from natlab.kernel import conntrack, firewall, links, namespaces, sandbox, syscalls, sysctl
 from natlab.model import firewall as rules
 
 _PR_SET_DUMPABLE: Final = 4

@@ -197,7 +197,7 @@ USEFUL_TOOLS: Final[Mapping[str, str]] = {
 
 def tools(found: Mapping[str, str | None]) -> list[Finding]:
     """Which programs are there: one line for those that are, one for those to install."""
-    missing = {n: p for n, p in (REQUIRED_TOOLS | USEFUL_TOOLS).items() if not found.get(n)}
+    missing = {n: p for n, p in {**REQUIRED_TOOLS, **USEFUL_TOOLS}.items() if not found.get(n)}
     present = [name for name in (*REQUIRED_TOOLS, *USEFUL_TOOLS) if name not in missing]
     findings = [Finding("ok", "tools", ", ".join(present))] if present else []
     if missing:

@@ -31,7 +31,7 @@ class Surroundings:
         sockets: The paths of Docker's sockets that are there.
         processes: The names of the processes that were found, such as "dockerd".
         ufw: Whether ufw is switched on in its settings.
-        ruleset: The machine's rules; None where only root may list them.
+        ruleset: The machine's rules; None where they could not be listed.
     """
 
     links: tuple[str, ...] = ()
@@ -82,8 +82,10 @@ def firewalls(found: Surroundings) -> list[Finding]:
             findings.append(_dropping(table, chain.name))
     if findings:
         return findings
-    unseen = "" if found.ruleset else " that an ordinary user can see (rules: `sudo natlab doctor`)"
-    return [Finding("ok", "firewall", f"no other firewall is in the way{unseen}")]
+    says = "no other firewall is in the way"
+    if found.ruleset is None:
+        says += ", as far as can be seen without listing rules (`sudo natlab doctor` lists them)"
+    return [Finding("ok", "firewall", says)]
 
 
 def _firewall(name: str) -> Finding:
@@ -140,11 +142,18 @@ def _collision(subnet: str, hits: list[RouteEntry]) -> Finding:
         "warning",
         "subnets",
         f"{subnet} overlaps the machine's route{'s' * (len(hits) > 1)} "
-        f"{', '.join(map(str, hits))}; the sandbox has routing tables of its own, so its traffic"
+        f"{', '.join(map(_named, hits))}; the sandbox has routing tables of its own, so its traffic"
         " does not meet them",
         "nothing to do for the sandbox; to work in place, end the VPN or network behind that route"
         f" or choose another subnet than {subnet}",
     )
+
+
+def _named(route: RouteEntry) -> str:
+    if route.dev is not None:
+        return str(route)
+    table = "" if route.table_name == "main" else f" table {route.table_name}"
+    return f"{route.kind} {route.dst}{table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +187,9 @@ def unreadable(error: str) -> Finding:
     """What to say where the journal of labs cannot be read; the error says what to do."""
     what, _, remedy = error.partition(": ")
     return Finding("warning", "labs", what, remedy or "remove the file that the message names")
+
+
+def inside_a_lab() -> Finding:
+    """What to say in a lab's own shell, where docker0 and its routes are what they should be."""
+    says = "this is a lab's own shell: what else is on the machine is seen from outside it"
+    return Finding("ok", "machine", says, "leave this shell and run `natlab doctor` again")

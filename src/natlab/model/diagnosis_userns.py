@@ -58,7 +58,9 @@ def user_namespaces(found: UserNamespaces) -> Finding:
         return Finding("ok", "user namespaces", "an ordinary user may make them")
     if found.allowed is None and not found.forbidding:
         return Finding(
-            "ok", "user namespaces", "not tried (this root cannot become another user), none forbidden"
+            "ok",
+            "user namespaces",
+            "not tried (this root cannot become another user), none forbidden",
         )
     reason = ", ".join(f"{name} = {SETTINGS[name]}" for name in found.forbidding)
     says = f"an ordinary user may not make them ({reason or 'the kernel refuses'})"

@@ -19,6 +19,7 @@ policy, nftables does not.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final, Literal
@@ -41,6 +42,11 @@ class RuleSpec:
     def __post_init__(self) -> None:
         if not self.exprs:
             raise ValueError(f"a rule of chain {self.chain} without expressions")
+
+    @property
+    def key(self) -> str:
+        """What it says, in a form that is the same for the rule that the kernel lists."""
+        return key(self.chain, self.exprs)
 
     def add_command(self) -> Expr:
         """The libnftables command that adds it."""
@@ -282,6 +288,11 @@ def isolate(one: str, other: str) -> tuple[RuleSpec, ...]:
         )
         for a, b in ((one, other), (other, one))
     )
+
+
+def key(chain: str, exprs: Any) -> str:
+    """A rule as text: equal for two rules of one chain that say the same."""
+    return f"{chain} {json.dumps(canonical(exprs), sort_keys=True)}"
 
 
 def canonical(exprs: Any) -> Any:

@@ -35,8 +35,8 @@ _LIGHT: Final = {
     "wire": "#0969da",
     "bridge": "#ddf4ff",
     "box": "#ffffff",
-    "nat": "#8250df",
-    "bad": "#bc4c00",
+    "nat": "#6639ba",
+    "bad": "#953800",
 }
 _DARK: Final = {
     "page": "#0d1117",
@@ -55,7 +55,6 @@ _DARK: Final = {
 def width_of(text: str) -> float:
     """How wide a text is drawn, in user units."""
     return columns_of(one_line(text)) * CHARACTER
-
 
 
 @dataclass(frozen=True, slots=True)

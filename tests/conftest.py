@@ -1,0 +1,95 @@
+"""What every test may ask for: labs that are up, and gone again after the test."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from natlab import Lab
+
+SRC = Path(__file__).parents[1] / "src"
+
+
+@pytest.fixture
+def lab():
+    """The classroom: outside, ubuntu1 and ubuntu2 on one LAN, bare."""
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab_without_proxy():
+    """The same, without Docker's userland proxy."""
+    with Lab(userland_proxy=False) as lab:
+        yield lab
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Start a Python program of the test's own that uses natlab, in a process of its own."""
+    started = []
+
+    def start(text: str, *arguments: str) -> subprocess.Popen[str]:
+        path = tmp_path / f"script{len(started)}.py"
+        path.write_text(text)
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", str(path), *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), *filter(None, sys.path)])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+class Family:
+    """A process and everything below it, watched by pidfd from the moment it was asked for."""
+
+    def __init__(self, pid: int) -> None:
+        self.pids = descendants(pid)
+        self._pidfds = [os.pidfd_open(member) for member in self.pids]
+
+    def __enter__(self) -> Family:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pidfd in self._pidfds:
+            os.close(pidfd)
+
+    def all_end(self, timeout: float = 10.0) -> bool:
+        """Wait until every one of them has ended."""
+        deadline = time.monotonic() + timeout
+        for pidfd in self._pidfds:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                return False
+        return True
+
+
+def descendants(pid: int) -> list[int]:
+    """A process's children and theirs, the process left out."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    found = [int(child) for child in children]
+    return [member for child in found for member in (child, *descendants(child))]
+
+
+@pytest.fixture
+def family():
+    """Watch a process's descendants: `with family(pid) as members: … members.all_end()`."""
+    return Family

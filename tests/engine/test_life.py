@@ -1,0 +1,372 @@
+"""A lab's life in its caller: nothing of the caller changes, and nothing is left when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import select
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from natlab import Lab, LabGoneError, UsageError, tcp
+from natlab.engine import lab as engine_lab
+
+
+def caller():
+    """What of a process a library could spoil."""
+    kinds = ("net", "mnt", "user", "pid", "pid_for_children", "uts", "ipc", "cgroup")
+    return {
+        "ids": (os.getresuid(), os.getresgid(), os.getgroups()),
+        "namespaces": {kind: Path(f"/proc/thread-self/ns/{kind}").readlink() for kind in kinds},
+        "threads": threading.active_count(),
+        "tasks": len(os.listdir("/proc/self/task")),
+        "cwd": Path.cwd(),
+        "mounts": Path("/proc/self/mounts").read_text(),
+        "umask": Path("/proc/self/status").read_text().split("Umask:")[1].split()[0],
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGCHLD)],
+        "mask": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "environment": dict(os.environ),
+    }
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def full(lab):
+    docker0 = lab.ubuntu1.add_docker0()
+    web = lab.ubuntu1.add_container("web")
+    docker0.attach(web)
+    lab.ubuntu1.publish(web, "80", "53/udp")
+    return web
+
+
+def test_the_calling_process_is_untouched():
+    before = caller()
+    with Lab() as lab:
+        web = full(lab)
+        assert tcp(lab.outside, "192.168.33.11", 49154, server=web, server_port=80).arrived
+        assert caller() == before
+    assert caller() == before
+
+
+def test_a_lab_inside_a_running_event_loop_and_its_sockets_in_asyncio():
+    async def exchange():
+        with Lab() as lab:
+            web = full(lab)
+            listener = web.listen(8080)
+            server = await asyncio.start_server(answer, sock=listener)
+            client = lab.ubuntu1.socket()
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, (str(web.ip), 8080))
+            reader, writer = await asyncio.open_connection(sock=client)
+            said = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            server.close()
+            await server.wait_closed()
+            return said
+
+    async def answer(_, writer):
+        writer.write(writer.get_extra_info("peername")[0].encode())
+        await writer.drain()
+        writer.close()
+
+    assert asyncio.run(exchange()) == b"172.17.0.1"
+
+
+def test_labs_in_threads_side_by_side():
+    seen, lock = [], threading.Lock()
+
+    def work():
+        with Lab() as lab:
+            web = full(lab)
+            with web.listen(8080) as listener:
+                sock = lab.ubuntu1.connect(str(web.ip), 8080)
+                peer, address = listener.accept()
+                peer.close()
+                sock.close()
+            with lock:
+                seen.append(address[0])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ["172.17.0.1"] * 4
+
+
+def test_one_lab_from_many_threads(lab):
+    full(lab)
+    names = []
+
+    def work(number):
+        lab.ubuntu1.add_container(f"c{number}")
+        names.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(names) == list(range(16))
+    assert len(lab.ubuntu1.container_names()) == 17
+
+
+def in_a_forked_child(function):
+    """Run a function in a child made with fork(2); returns what it returned, as text."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, str(function()).encode())
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            os.write(writer, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        told = answer.read().decode()
+    os.waitpid(child, 0)
+    return told
+
+
+def test_a_forked_child_has_no_part_in_the_parents_lab_and_makes_its_own(lab):
+    def use():
+        lab.ubuntu1.links()
+
+    def make():
+        with Lab() as own:
+            return full(own).ip
+
+    assert in_a_forked_child(use).startswith("LabGoneError: this lab was closed (or belongs to")
+    assert in_a_forked_child(make) == "172.17.0.2"
+    assert lab.ubuntu1.link("eth0").up, "the parent's lab goes on"
+
+
+def test_a_child_forked_in_the_middle_of_a_call_is_not_stuck(lab):
+    lock = lab.agent._lock
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            release.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    try:
+        assert in_a_forked_child(lab.ubuntu1.links).startswith("LabGoneError")
+    finally:
+        release.set()
+        holder.join()
+
+
+def test_a_child_that_lives_on_does_not_keep_the_agent(script, family):
+    parent = script(
+        "import os, sys\n"
+        "from natlab import Lab\n"
+        "lab = Lab()\n"
+        "if os.fork() == 0:\n"
+        "    os.close(1)\n"
+        "    sys.stdin.read()\n"
+        "    os._exit(0)\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n",
+    )
+    assert parent.stdout.readline() == "ready\n", parent.stderr.read()
+    with family(parent.pid) as members:
+        agents = [pid for pid in members.pids if b"agent_main" in cmdline(pid)]
+        assert len(agents) == 2
+        parent.kill()
+        parent.wait()
+        for pid in agents:
+            assert ended(pid), f"{pid} lives on"
+
+
+def cmdline(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def ended(pid):
+    """Wait for the end of a process that is not our child."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    try:
+        return bool(poll.poll(10_000))
+    finally:
+        os.close(pidfd)
+
+
+def test_a_lab_that_cannot_be_built_leaves_nothing(lab, monkeypatch):
+    before = descriptors(), places(lab)
+    monkeypatch.setattr(engine_lab, "launchers", lambda: {"x/../../y/z": "not a file's name"})
+    with pytest.raises(OSError, match="No such file"):
+        Lab()
+    monkeypatch.undo()
+    with pytest.raises(UsageError):
+        Lab({"a": "nonsense"})
+    assert (descriptors(), places(lab)) == before
+
+
+def places(lab):
+    """How many descriptors the agent holds: each place has some."""
+    return len(lab.agent.call(None, os.listdir, "/proc/self/fd"))
+
+
+def test_a_killed_agent_is_told_and_leaves_nothing(family):
+    lab = Lab()
+    web = full(lab)
+    program = web.start("myapp 8080")
+    program.wait_for("listens")
+    sock = web.socket()
+    with family(os.getpid()) as members:
+        os.kill(lab.agent.pid, signal.SIGKILL)
+        assert members.all_end()
+    for ask in (lab.ubuntu1.links, web.links, lambda: lab.ubuntu1.run("true")):
+        with pytest.raises(LabGoneError):
+            ask()
+    assert program.wait() == -9
+    program.kill()
+    sock.close()
+    lab.close()
+    with Lab() as again:
+        assert again.ubuntu1.link("eth0").up
+
+
+def test_a_new_lab_after_an_agent_that_was_killed_in_silence(family):
+    with Lab() as lab:
+        pid = lab.agent.pid
+    with family(os.getpid()) as members:
+        os.kill(pid, signal.SIGKILL)
+        assert members.all_end()
+    with Lab() as again:
+        assert again.agent.pid != pid
+
+
+def test_killing_the_outer_process_ends_the_sandbox_as_well(family):
+    lab = Lab()
+    with family(os.getpid()) as members:
+        lab.agent._process.kill()
+        assert members.all_end()
+    with pytest.raises(LabGoneError):
+        lab.ubuntu1.links()
+    lab.close()
+
+
+BUSY = """
+import sys
+from natlab import Lab
+with Lab() as lab:
+    web = lab.ubuntu1.add_container("web")
+    lab.ubuntu1.add_docker0().attach(web)
+    lab.ubuntu1.publish(web, "80", "53/udp")
+    program = web.start("myapp 8080")
+    program.wait_for("listens")
+    web.start("setsid sleep 1000 & setsid setsid sleep 1000 & echo started; wait").wait_for("started")
+    print("ready", flush=True)
+    while True:
+        lab.ubuntu1.links()
+        lab.ubuntu1.run("true")
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_however_its_owner_ends_everything_in_the_lab_ends(script, family, how):
+    owner = script(BUSY)
+    assert owner.stdout.readline() == "ready\n", owner.stderr.read()
+    with family(owner.pid) as members:
+        assert len(members.pids) >= 8
+        owner.send_signal(how)
+        assert members.all_end()
+    _, errors = owner.communicate()
+    assert owner.returncode == -how
+    if how == signal.SIGINT:
+        assert errors.rstrip().endswith("KeyboardInterrupt")
+        assert "ResourceWarning" not in errors
+
+
+def test_ctrl_c_in_every_phase_leaves_nothing(script, family):
+    text = (
+        "from natlab import Lab\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    with Lab() as lab:\n"
+        "        web = lab.ubuntu1.add_container('web')\n"
+        "        lab.ubuntu1.add_docker0().attach(web)\n"
+        "        lab.ubuntu1.publish(web, '80')\n"
+    )
+    for number in range(8):
+        owner = script(text)
+        assert owner.stdout.readline() == "ready\n", owner.stderr.read()
+        threading.Event().wait(0.2 + 0.013 * number)  # another phase each time
+        with family(owner.pid) as members:
+            owner.send_signal(signal.SIGINT)
+            assert members.all_end()
+        _, errors = owner.communicate()
+        assert owner.returncode == -signal.SIGINT
+        assert errors.rstrip().endswith("KeyboardInterrupt"), errors
+
+
+def test_a_client_that_ignores_signals_and_has_a_strict_umask_does_not_pass_them_on(script):
+    owner = script(
+        "import os, signal\n"
+        "from natlab import Lab\n"
+        "for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):\n"
+        "    signal.signal(number, signal.SIG_IGN)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})\n"
+        "os.umask(0o077)\n"
+        "with Lab() as lab:\n"
+        "    done = lab.ubuntu1.run('grep -E \"Sig(Ign|Blk)|Umask\" /proc/self/status')\n"
+        "    print(done.returncode, done.stdout)\n",
+    )
+    said, errors = owner.communicate(timeout=30)
+    assert errors == ""
+    assert said.split() == [
+        *("0", "Umask:", "0022", "SigBlk:", "0" * 16, "SigIgn:", "0" * 16),
+    ]
+
+
+def test_descriptors_beyond_1024_are_no_trouble(lab):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("this user may not open 2048 files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    many = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        web = full(lab)
+        assert tcp(lab.outside, "192.168.33.11", 49154, server=web, server_port=80).arrived
+        with web.start("myapp 8080") as program:
+            program.wait_for("listens")
+        assert lab.ubuntu1.run("echo fine").stdout == "fine\n"
+    finally:
+        for fd in many:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_two_hundred_containers_on_one_host(lab):
+    docker0 = lab.ubuntu1.add_docker0()
+    for number in range(200):
+        docker0.attach(lab.ubuntu1.add_container(f"c{number}"))
+    last = lab.ubuntu1.container("c199")
+    assert str(last.ip) == "172.17.0.201"
+    assert tcp(last, "172.17.0.2", 80, server=lab.ubuntu1.container("c0")).outcome == "answered"
+
+
+def test_sockets_outlive_nothing_but_their_own_close(lab):
+    with lab.ubuntu1.socket(kind=socket.SOCK_DGRAM) as sock:
+        sock.bind(("192.168.33.11", 0))
+        assert not os.get_inheritable(sock.fileno())
