@@ -51,7 +51,7 @@ def test_the_calling_process_is_untouched():
     before = caller()
     with Lab() as lab:
         web = full(lab)
-        assert tcp(lab.outside, "192.168.33.11", 49154, server=web, server_port=80).arrived
+        assert tcp(lab.outside, "192.168.33.11", 49153, server=web, server_port=80).arrived
         assert caller() == before
     assert caller() == before
 
@@ -347,7 +347,7 @@ def test_descriptors_beyond_1024_are_no_trouble(lab):
     many = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
     try:
         web = full(lab)
-        assert tcp(lab.outside, "192.168.33.11", 49154, server=web, server_port=80).arrived
+        assert tcp(lab.outside, "192.168.33.11", 49153, server=web, server_port=80).arrived
         with web.start("myapp 8080") as program:
             program.wait_for("listens")
         assert lab.ubuntu1.run("echo fine").stdout == "fine\n"
@@ -366,7 +366,7 @@ def test_two_hundred_containers_on_one_host(lab):
     assert tcp(last, "172.17.0.2", 80, server=lab.ubuntu1.container("c0")).outcome == "answered"
 
 
-def test_sockets_outlive_nothing_but_their_own_close(lab):
+def test_a_nodes_socket_is_not_inherited_by_programs(lab):
     with lab.ubuntu1.socket(kind=socket.SOCK_DGRAM) as sock:
         sock.bind(("192.168.33.11", 0))
         assert not os.get_inheritable(sock.fileno())

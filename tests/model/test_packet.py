@@ -207,3 +207,8 @@ def test_the_lines_are_tcpdumps_own(tmp_path):
     assert [
         re.sub(r"\.53 > (\S+) .*", r".53 > \1 UDP, length 3", line) for line in shown.splitlines()
     ] == list(SUMMARIES)
+
+
+def test_an_unreachable_whose_quote_was_cut_off_says_no_more_than_it_knows():
+    cut = Packet(kind="icmp", version=4, src="10.0.0.1", dst="10.0.0.2", icmp_type=3, icmp_code=13)
+    assert cut.summary().endswith("ICMP destination unreachable, code 13")

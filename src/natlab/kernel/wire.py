@@ -76,7 +76,10 @@ def send(sock: socket.socket, message: Any) -> list[int]:
 
 def receive(sock: socket.socket) -> tuple[Any, list[Fd]]:
     """Receive one object and the descriptors in it; raises `EOFError` when the peer is gone."""
-    header, numbers, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+    header, control, _, _ = sock.recvmsg(
+        _HEADER.size, socket.CMSG_SPACE(_MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
+    )
+    numbers = array.array("i", b"".join(data for _, _, data in control))
     fds = [Fd(number) for number in numbers]
     try:
         header += _receive_exactly(sock, _HEADER.size - len(header))

@@ -16,6 +16,7 @@ first packet met, and the way its answer came back. It reads nothing from the sy
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from natlab.model.conntrack import ConntrackEntry
 from natlab.model.journey_follow import (
@@ -32,10 +33,13 @@ from natlab.model.journey_follow import (
 from natlab.model.journey_input import Flow, Lookups, Sighting
 from natlab.model.journey_stages import Way, find_entry, tell
 from natlab.model.journey_values import LOCAL, Journey, Stage
-from natlab.model.packet import Packet
+from natlab.model.packet import UNREACHABLE, Packet
 from natlab.model.trace import TraceEvent
 
 __all__ = ["LOCAL", "Flow", "Journey", "Lookups", "Sighting", "Stage", "assemble"]
+
+_FROM_THE_END: Final = (2, 3)
+"""The codes of an ICMP unreachable that a packet's last node sends: protocol, port."""
 
 Entries = Mapping[str, Sequence[ConntrackEntry]]
 
@@ -81,14 +85,15 @@ def _journey(
 ) -> Journey:
     outcome, verdict = _outcome(flow, there, back)
     replier = back.sightings[0].node if back else _taken_in(there)
+    reached = _last_node(there) == replier and not _turned_back(there, back)
     meant = there.packet.replace(dst=flow.dst, dport=flow.dport)
     forward = Way(
         name="forward",
         track=there,
         origin=flow.origin,
         meant=meant,
-        delivered=replier if _last_node(there) == replier else None,
-        arrives=_arriving(there, replier, entries),
+        delivered=replier if reached else None,
+        arrives=_arriving(there, replier, entries) if reached else None,
         lookups=names,
         entries=entries,
     )
@@ -99,6 +104,17 @@ def _journey(
     way = "back" if back is not None else "forward"
     stages += (_end(end_node or flow.origin, verdict, way),)
     return Journey(flow=flow, outcome=outcome, verdict=verdict, stages=stages)
+
+
+def _turned_back(there: Track, back: Track | None) -> bool:
+    """Whether the one who answered was to pass the packet on: no route, or a rule that rejects."""
+    if back is None:
+        return False
+    last = _last_node(there)
+    forwarded = any(visit.hook == "forward" for visit in there.visits.get(last or "", ()))
+    error = back.packet
+    from_its_end = error.icmp_type == UNREACHABLE["icmp"] and error.icmp_code in _FROM_THE_END
+    return forwarded or (error.is_error and not from_its_end)
 
 
 def _way_back(forward: Way, flow: Flow, back: Track, *, came_home: bool) -> Way:

@@ -200,7 +200,9 @@ def _icmp_words(packet: Packet) -> str:
 def _error_words(packet: Packet) -> str:
     if packet.icmp_type == TIME_EXCEEDED[packet.kind]:
         return "time exceeded in-transit"
-    about = packet.quoted or Packet(kind="unknown")
+    about = packet.quoted
+    if about is None or about.dst is None:
+        return f"destination unreachable, code {packet.icmp_code}"
     if packet.kind == "icmp6":
         return f"destination unreachable, code {packet.icmp_code}, {about.destination}"
     words = _UNREACHABLE_WORDS.get(packet.icmp_code or 0, "host {dst} unreachable")
