@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -41,6 +42,7 @@ def script(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-W", "error", str(path), *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), *filter(None, sys.path)])},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -58,10 +60,10 @@ class Family:
     """A process and everything below it, watched by pidfd from the moment it was asked for."""
 
     def __init__(self, pid: int) -> None:
-        self.pids = descendants(pid)
+        self.pids = _descendants(pid)
         self._pidfds = [os.pidfd_open(member) for member in self.pids]
 
-    def __enter__(self) -> Family:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,17 +81,29 @@ class Family:
         return True
 
 
-def descendants(pid: int) -> list[int]:
+def _descendants(pid: int) -> list[int]:
     """A process's children and theirs, the process left out."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
         return []
     found = [int(child) for child in children]
-    return [member for child in found for member in (child, *descendants(child))]
+    return [member for child in found for member in (child, *_descendants(child))]
 
 
 @pytest.fixture
 def family():
     """Watch a process's descendants: `with family(pid) as members: … members.all_end()`."""
     return Family
+
+
+@pytest.fixture
+def descendants():
+    """The pids below a process: `descendants(pid)`."""
+    return _descendants
+
+
+@pytest.fixture
+def descriptors():
+    """How many descriptors this process has open: `descriptors()`."""
+    return lambda: len(list(Path("/proc/self/fd").iterdir()))

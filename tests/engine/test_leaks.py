@@ -41,9 +41,9 @@ def test_two_hundred_labs_leave_no_more_than_twenty():
 def held(agent):
     gc.collect()
     return {
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "threads": threading.active_count(),
-        "tasks": len(os.listdir("/proc/self/task")),
+        "tasks": len(list(Path("/proc/self/task").iterdir())),
         "children": Path(f"/proc/self/task/{os.getpid()}/children").read_text().split(),
         "agent's descriptors": len(agent.call(None, os.listdir, "/proc/self/fd")),
         "agent's tasks": len(agent.call(None, os.listdir, "/proc/self/task")),

@@ -1,4 +1,4 @@
-"""Networks and containers: attaching, addresses, names, isolation, icc and links; what is refused."""
+"""Networks and containers: attaching, addresses, names, isolation, icc, links; what is refused."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_a_second_network_or_container_of_one_name_is_refused(lab):
     with pytest.raises(NatlabError, match="network with name docker0 already exists on ubuntu1"):
         lab.ubuntu1.add_docker0("172.18.0.1/16")
     lab.ubuntu1.add_container("web")
-    with pytest.raises(NatlabError, match='Conflict. The container name "/web" is already in use'):
+    with pytest.raises(NatlabError, match=r'Conflict. The container name "/web" is already in use'):
         lab.ubuntu1.add_container("web")
     lab.ubuntu2.add_container("web")
 

@@ -101,7 +101,9 @@ def test_an_automatic_port_passes_over_what_a_program_holds(lab, web):
 
 
 def test_an_address_that_the_host_does_not_have_is_named(lab, web):
-    with pytest.raises(NatlabError, match=r"10\.9\.9\.9:80/tcp: ubuntu1 has no address 10\.9\.9\.9"):
+    with pytest.raises(
+        NatlabError, match=r"10\.9\.9\.9:80/tcp: ubuntu1 has no address 10\.9\.9\.9"
+    ):
         lab.ubuntu1.publish(web, "10.9.9.9:80:80")
 
 
@@ -118,7 +120,7 @@ def test_the_range_is_used_up_in_dockers_words(lab, web):
         web = few.solo.add_container("web")
         few.solo.add_docker0().attach(web)
         few.solo.publish(web, "1", "2")
-        with pytest.raises(NatlabError, match="^all ports are allocated$"):
+        with pytest.raises(NatlabError, match=r"^all ports are allocated$"):
             few.solo.publish(web, "3")
 
 
@@ -184,7 +186,9 @@ def test_what_stands_once_is_added_once(lab_without_proxy):
     host.add_docker0().attach(web)
     host.publish(web, "8080", "127.0.0.1:8000:8080")
     host.publish(web, "9000:8080")
-    rules = [(chain.name, str(rule.matches), rule.dnat) for _, chain, rule in host.ruleset().rules()]
+    rules = [
+        (chain.name, str(rule.matches), rule.dnat) for _, chain, rule in host.ruleset().rules()
+    ]
     repeated = [rule for rule in rules if rules.count(rule) > 1 and rule[1] != "()"]
     assert repeated == []
     assert [chain for chain, *_ in rules].count("raw-PREROUTING") == 1

@@ -38,10 +38,14 @@ def test_rules_veth_proxy_programs_and_name_are_taken_away(lab):
 
 def test_a_proxy_that_another_process_started_ends_too(lab):
     _, web = with_web(lab)
-    by_hand = "-proto tcp -host-ip 0.0.0.0 -host-port 80 -container-ip 172.17.0.2 -container-port 80"
+    by_hand = (
+        "-proto tcp -host-ip 0.0.0.0 -host-port 80 -container-ip 172.17.0.2 -container-port 80"
+    )
     with lab.ubuntu1.start(f"docker-proxy {by_hand}") as proxy:
         proxy.wait_for("ready")
-        lab.ubuntu1.nft('add rule ip natlab DOCKER iifname != "docker0" tcp dport 80 dnat to 172.17.0.2:80')
+        lab.ubuntu1.nft(
+            'add rule ip natlab DOCKER iifname != "docker0" tcp dport 80 dnat to 172.17.0.2:80'
+        )
         web.remove()
         assert proxy.wait() == -9
 

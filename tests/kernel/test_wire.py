@@ -77,14 +77,14 @@ def test_a_peer_that_is_gone_is_an_end_of_file(pair):
         wire.receive(other)
 
 
-def test_a_message_cut_off_leaves_no_descriptor(pair):
+def test_a_message_cut_off_leaves_no_descriptor(pair, descriptors):
     one, other = pair
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     socket.send_fds(one, [wire._HEADER.pack(1000, 1)], [0])
     one.close()
     with pytest.raises(EOFError):
         wire.receive(other)
-    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert descriptors() == before - 1
 
 
 def test_too_many_descriptors_are_refused_before_anything_is_sent(pair):

@@ -28,10 +28,10 @@ class Container(Node):
         Raises:
             NatlabError: it has none (yet).
         """
-        eth0 = self.find_link("eth0")
-        if eth0 is None or not eth0.ipv4:
+        address = self.place.call(links.first_address, "eth0")
+        if address is None:
             raise NatlabError(f"{self.name} has no IPv4 address on eth0: attach it to a network")
-        return eth0.ipv4[0]
+        return IPv4Interface(address)
 
     @property
     def ip(self) -> IPv4Address:

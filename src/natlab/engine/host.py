@@ -170,6 +170,8 @@ class Host(Node):
     def network_of(self, address: IPv4Address) -> Network | None:
         """The network in whose subnet an address lies, or None."""
         for known in self._networks.values():
+            if known.has_attached(address):
+                return known
             gateway = f"{known.gateway}/{known.subnet.prefixlen}"
             if address in known.subnet and self.place.call(
                 links.has_address, known.bridge, gateway
@@ -294,7 +296,7 @@ class Host(Node):
         return self.address.ip
 
     def clean(self, hosts_file: str) -> None:
-        """Make the host as it was at first, unplugged: no container, bridge, rule, forwarding, eth0.
+        """Make the host as it was at first, unplugged: no container, bridge, rule, link but `lo`.
 
         People's shells on the host stay; programs that were started in the background end.
         """

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
 from natlab.engine.container import Container
 from natlab.errors import NatlabError, UsageError
-from natlab.kernel import firewall, links
+from natlab.kernel import firewall, links, namespaces
 from natlab.model import firewall as rules
 from natlab.model.addresses import AddressPool, mac_for
 from natlab.model.names import veth_name
@@ -63,7 +64,8 @@ class Network:
             UsageError: the address is taken, reserved, or outside the subnet.
             NatlabError: the pool is used up, or the container has an eth0 already.
         """
-        self._notice_others(container)
+        names, interfaces = self.host.place.call(namespaces.inventory)
+        self._notice_others(container, names, interfaces)
         if container.name in self._attached:
             raise NatlabError(
                 f"{container.name} is on {self.bridge} already, with the address"
@@ -71,7 +73,7 @@ class Network:
             )
         ip = self.pool.allocate(None if address is None else _ipv4(address))
         try:
-            host_end = self._free_name(container.name)
+            host_end = self._free_name(container.name, interfaces)
             self._plug_in(container, host_end, ip, default_route=default_route)
         except BaseException:
             self.pool.release(ip)
@@ -103,21 +105,20 @@ class Network:
                 f"{container.name} cannot join {self.bridge} on {self.host.name}: {reason}"
             ) from error
 
-    def _free_name(self, container: str) -> str:
+    def _free_name(self, container: str, taken: set[str]) -> str:
         """A name for the host's end that no interface has: Docker's `veth` and 7 digits."""
         seed = f"{self.host.name}/{container}/{self.bridge}"
-        names = [veth_name(seed), *(veth_name(f"{seed}/{n}") for n in range(1, 9))]
-        taken = self.host.place.call(links.present, names)
+        names = (veth_name(seed if n == 0 else f"{seed}/{n}") for n in itertools.count())
         return next(name for name in names if name not in taken)
 
-    def _notice_others(self, newcomer: Container) -> None:
+    def _notice_others(
+        self, newcomer: Container, names: set[str], interfaces: set[str]
+    ) -> None:
         """Bring the pool in line with the kernel: addresses given by hand, containers gone."""
-        names = self.host.container_names()
-        ports = self.host.place.call(links.present, [e.host_end for e in self._attached.values()])
         for name, endpoint in list(self._attached.items()):
-            if name not in names or endpoint.host_end not in ports:
+            if name not in names or endpoint.host_end not in interfaces:
                 self.forget(name)
-        strangers = [n for n in names if n not in self._attached and n != newcomer.name]
+        strangers = names - self._attached.keys() - {newcomer.name}
         taken = {
             interface.ip
             for name in strangers
@@ -130,6 +131,10 @@ class Network:
             self.pool.release(ip)
         for ip in taken - set(self.pool.allocated):
             self.pool.allocate(ip)
+
+    def has_attached(self, address: IPv4Address) -> bool:
+        """Whether this process gave a container that address here."""
+        return any(endpoint.ip == address for endpoint in self._attached.values())
 
     def forget(self, name: str) -> None:
         """Drop a container that was removed or unplugged; its address is free again."""

@@ -28,6 +28,10 @@ _WITH_PROXY = ("tcp", "udp")
 _BRIDGED: Final = "net.bridge.bridge-nf-call-iptables"
 
 
+class _RulesChangedError(Exception):
+    """Somebody else changed the host's rules; what is known of them must be read again."""
+
+
 class Publishing:
     """What a host has published, and what is needed to publish more."""
 
@@ -48,17 +52,34 @@ class Publishing:
         wanted = publish_order(spec for text in texts for spec in parse_publish(text))
         for spec in wanted:
             _refuse_ipv6(spec)
-        self._notice_others()
+        if self._generation != self.host.place.call(firewall.generation):
+            self._notice_others()
+        while (published := self._try(network, address, wanted, proxy=proxy)) is None:
+            self._notice_others()
+        self._held |= set(published)
+        return published
+
+    def _try(
+        self,
+        network: Network,
+        address: IPv4Address,
+        wanted: Sequence[PublishSpec],
+        *,
+        proxy: bool,
+    ) -> tuple[Published, ...] | None:
+        """Allocate and apply; None if the rules have changed meanwhile, and nothing was done."""
         requests = [spec.request() for spec in wanted]
         bindings = self._ports.allocate(requests, in_use=self._in_use)
         pairs = zip(wanted, bindings, strict=True)
         published = tuple(item for spec, binding in pairs for item in spec.published(binding))
         try:
             self._apply(network, address, published, proxy=proxy)
+        except _RulesChangedError:
+            self._ports.release(bindings)
+            return None
         except BaseException:
             self._ports.release(bindings)
             raise
-        self._held |= set(published)
         return published
 
     def _network_of(self, address: IPv4Address) -> Network:
@@ -71,9 +92,6 @@ class Publishing:
 
     def _notice_others(self) -> None:
         """Bring the ports held in line with the rules: a person or another process made some."""
-        now = self.host.place.call(firewall.generation)
-        if now == self._generation:
-            return
         self.host.firewall_ready()
         self._generation = self.host.place.call(firewall.generation)
         self._standing = self.host.place.call(firewall.keys)
@@ -112,16 +130,18 @@ class Publishing:
         127.0.0.1 is routed to the bridge, and the answers between two of its containers pass
         conntrack, which turns them back (without br_netfilter only a container's own port works).
         """
-        bridged = "net.bridge.bridge-nf-call-iptables"
-        wanted = {f"net/ipv4/conf/{network.bridge}/route_localnet": "1", bridged: "1"}
-        self.host.place.call(sysctl.write_all, wanted)
+        localnet = f"net/ipv4/conf/{network.bridge}/route_localnet"
+        self.host.place.call(sysctl.write_all, {localnet: "1", _BRIDGED: "1"})
 
     def _add(self, specs: list[rules.RuleSpec], once: list[rules.RuleSpec]) -> None:
         """Add rules in one transaction; what is known to stand is not looked for again."""
         chain, guard = rules.loopback_guard()
         wanted = [*(spec for spec in once if spec.key not in self._standing), *specs]
         before = self._generation
-        now = self.host.place.call(firewall.add, wanted, chains=[chain] if guard in wanted else [])
+        chains = [chain] if guard in wanted else []
+        now = self.host.place.call(firewall.add, wanted, chains=chains, expected=before)
+        if now is None:
+            raise _RulesChangedError
         self._standing |= {spec.key for spec in wanted}
         self._generation = now if before is not None and now == before + 1 else None
 

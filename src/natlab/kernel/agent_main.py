@@ -31,6 +31,7 @@ _CLIENT_GONE: Final = 4
 def main(mode: str, fd: int, client: int, keeper: int = 0) -> NoReturn:
     """Make or enter the sandbox, fork into it, and serve or keep it; never returns."""
     sock = socket.socket(fileno=fd)
+    Path("/proc/self/comm").write_text(processes.AGENT)
     _forget_inherited()
     try:
         end_of_client = _watch(client)
@@ -89,6 +90,7 @@ def _inside(mode: str, sock: socket.socket, end_of_client: int) -> NoReturn:
         _serve(sock, end_of_client)
         if mode == "keep":
             sock.close()
+            standing.move(standing.home)
             _keep()
     except BaseException as error:
         wire.send(sock, (False, _portable(error)))
@@ -109,7 +111,7 @@ def _serve(sock: socket.socket, end_of_client: int) -> None:
     woken, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    standing.place.fds  # noqa: B018 - fixes where home is before anything moves
+    standing.move(standing.home)
     while True:
         ready = readable([sock.fileno(), woken, end_of_client])
         if woken in ready:
@@ -128,11 +130,9 @@ def _serve(sock: socket.socket, end_of_client: int) -> None:
 def _answer(sock: socket.socket, request: Any, lent: list[wire.Fd]) -> None:
     number, function, args, kwargs = request
     try:
-        if number is None:
-            result = function(*args, **kwargs)
-        else:
-            with standing.at(registry.get(number)):
-                result = function(*args, **kwargs)
+        # It stays there afterwards: the next question is often about the same place.
+        standing.move(standing.home if number is None else registry.get(number))
+        result = function(*args, **kwargs)
         answer = (True, result)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client raises it
         answer = (False, _portable(error))

@@ -74,16 +74,24 @@ def create(*, userland_proxy: bool = True) -> None:
         run(skeleton(userland_proxy=userland_proxy))
 
 
-def add(specs: Sequence[RuleSpec], *, chains: Sequence[dict[str, Any]] = ()) -> int:
+def add(
+    specs: Sequence[RuleSpec],
+    *,
+    chains: Sequence[dict[str, Any]] = (),
+    expected: int | None = None,
+) -> int | None:
     """Add rules in one transaction. Equivalent to: `nft add rule …` or `nft insert rule …`.
 
     Args:
         specs: The rules, in this order.
         chains: Commands that make chains first; a chain that is there already stays as it is.
+        expected: Do it only if the ruleset still has this generation.
 
     Returns:
-        The generation of the ruleset afterwards; see `generation`.
+        The generation of the ruleset afterwards; None if it was not the expected one.
     """
+    if expected is not None and generation() != expected:
+        return None
     run([*chains, *(spec.add_command() for spec in specs)])
     return generation()
 

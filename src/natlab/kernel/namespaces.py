@@ -8,6 +8,7 @@ whoever stands in that host, and it is gone with it.
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,11 @@ def list_named() -> list[str]:
     plain = NETNS.stat().st_dev
     with os.scandir(NETNS) as entries:
         return sorted(entry.name for entry in entries if _device(entry) not in (None, plain))
+
+
+def inventory() -> tuple[set[str], set[str]]:
+    """What has a name on this machine: namespaces, and interfaces. For who is about to add one."""
+    return set(list_named()), {name for _, name in socket.if_nameindex()}
 
 
 def _device(entry: os.DirEntry[str]) -> int | None:

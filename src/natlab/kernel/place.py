@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,8 +31,10 @@ class Place:
 
     def __init__(self, net: int, mnt: int, uts: int) -> None:
         self.fds = {"net": net, "mnt": mnt, "uts": uts}
+        self._inodes = {kind: os.fstat(fd).st_ino for kind, fd in self.fds.items()}
         self._ipr: Any = None
         self._nft: Any = None
+        self._route: socket.socket | None = None
 
     @classmethod
     def here(cls) -> Place:
@@ -43,10 +46,11 @@ class Place:
         """The same machine seen from another network namespace, as `ip netns exec` does."""
         return Place(net, os.dup(self.fds["mnt"]), os.dup(self.fds["uts"]))
 
-    def enter(self) -> None:
-        """Move the calling thread here."""
+    def enter(self, coming_from: Place | None = None) -> None:
+        """Move the calling thread here; what it shares with where it comes from stays."""
         for kind, flag in _KINDS.items():
-            syscalls.setns(self.fds[kind], flag)
+            if coming_from is None or coming_from._inodes[kind] != self._inodes[kind]:
+                syscalls.setns(self.fds[kind], flag)
 
     @property
     def ipr(self) -> Any:
@@ -64,11 +68,23 @@ class Place:
             self._nft = _nftables()
         return self._nft
 
+    @property
+    def route(self) -> socket.socket:
+        """A plain route netlink socket in this network namespace; see `natlab.kernel.rtnl`."""
+        if self._route is None:
+            self._route = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+            )
+            self._route.bind((0, 0))
+        return self._route
+
     def close(self) -> None:
         """Close the handles, then the descriptors; what nobody else holds is then gone."""
         if self._ipr is not None:
             self._ipr.close()
-        self._ipr = self._nft = None
+        if self._route is not None:
+            self._route.close()
+        self._ipr = self._nft = self._route = None
         for fd in self.fds.values():
             os.close(fd)
         self.fds = {}
@@ -91,23 +107,41 @@ class _Standing:
 
     def __init__(self) -> None:
         self._place: Place | None = None
+        self._home: Place | None = None
 
     @property
     def place(self) -> Place:
+        """Where the process stands now."""
         if self._place is None:
-            self._place = Place.here()
+            self._home = self._place = Place.here()
         return self._place
+
+    @property
+    def home(self) -> Place:
+        """Where it stood first: the sandbox itself."""
+        return self._home or self.place
+
+    def move(self, place: Place) -> None:
+        """Go to a place and stay there; half-way there is no place, so a failure goes back."""
+        before = self.place
+        if place is before:
+            return
+        try:
+            place.enter(before)
+        except BaseException:
+            before.enter()
+            raise
+        self._place = place
 
     @contextlib.contextmanager
     def at(self, place: Place) -> Iterator[Place]:
+        """Stand in a place for the length of a block."""
         before = self.place
+        self.move(place)
         try:
-            place.enter()
-            self._place = place
             yield place
         finally:
-            self._place = before
-            before.enter()
+            self.move(before)
 
 
 standing = _Standing()
@@ -152,6 +186,8 @@ class Registry:
         """Close a place; closing it again does nothing."""
         place = self._places.pop(number, None)
         if place is not None:
+            if place is standing.place:
+                standing.move(standing.home)
             place.close()
 
 

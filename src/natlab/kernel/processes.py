@@ -6,16 +6,21 @@ the exit code here. In a sandbox of its own the agent is process 1, so it also c
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from natlab.kernel import syscalls
 from natlab.kernel.place import registry
 from natlab.kernel.waiting import readable
 from natlab.kernel.wire import Fd
+
+AGENT: Final = "natlab-agent"
+"""The name that an agent gives itself (proc_pid_comm(5))."""
 
 _exit_codes: dict[int, int | None] = {}
 
@@ -129,12 +134,16 @@ def kill_and_wait(pid: int) -> None:
 
 
 def _pids() -> list[int]:
-    own = os.getpid()
-    return [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and int(entry.name) not in (1, own)
-    ]
+    """Every process of this sandbox but the agents, which stand in a place only to act there."""
+    numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in numbers if pid != 1 and _name(pid) != AGENT]
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _namespace(pid: int, kind: str) -> int | None:
@@ -165,8 +174,8 @@ def enter_keeper(pid: int) -> None:
     kinds = ("user", "pid", "uts", "ipc", "net", "mnt")
     try:
         fds = {kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in kinds}
-    except FileNotFoundError as error:
-        raise ProcessLookupError(pid) from error
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise ProcessLookupError(errno.ESRCH, f"no process {pid}") from error
     own = Path("/proc/self/ns/user").stat().st_ino
     for kind, fd in fds.items():
         if kind != "user" or os.fstat(fd).st_ino != own:

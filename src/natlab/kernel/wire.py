@@ -9,15 +9,25 @@ safe here.
 from __future__ import annotations
 
 import array
-import io
 import os
 import pickle
 import socket
 import struct
+import threading
 from typing import Any, Final
 
 _HEADER: Final = struct.Struct("!QI")
 _MAX_FDS: Final = 64
+
+
+class _Luggage(threading.local):
+    """The descriptors of the message that this thread is packing or unpacking."""
+
+    def __init__(self) -> None:
+        self.fds: list[Fd] = []
+
+
+_luggage = _Luggage()
 
 
 class Fd:
@@ -28,6 +38,10 @@ class Fd:
 
     def __init__(self, number: int) -> None:
         self.number = number
+
+    def __reduce__(self) -> tuple[Any, tuple[int]]:
+        _luggage.fds.append(self)
+        return _claim, (len(_luggage.fds) - 1,)
 
     def detach(self) -> int:
         """Take the descriptor out; closing it is the taker's business now."""
@@ -40,38 +54,30 @@ class Fd:
             os.close(self.detach())
 
 
-class _Pickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, fds: list[int]) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._fds = fds
-
-    def persistent_id(self, obj: Any) -> int | None:
-        if type(obj) is not Fd:
-            return None
-        self._fds.append(obj.number)
-        return len(self._fds) - 1
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, fds: list[Fd]) -> None:
-        super().__init__(file)
-        self._fds = fds
-
-    def persistent_load(self, pid: int) -> Fd:
-        return self._fds[pid]
+def _claim(position: int) -> Fd:
+    return _luggage.fds[position]
 
 
 def send(sock: socket.socket, message: Any) -> list[int]:
-    """Send one object; returns the numbers of the descriptors that went with it."""
-    body, fds = io.BytesIO(), list[int]()
-    _Pickler(body, fds).dump(message)
-    data = body.getvalue()
-    if len(fds) > _MAX_FDS:
-        raise ValueError(f"{len(fds)} descriptors in one message; {_MAX_FDS} at most")
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    sock.sendmsg([_HEADER.pack(len(data), len(fds))], rights)
-    sock.sendall(data)
-    return fds
+    """Send one object; returns the numbers of the descriptors that went with it.
+
+    Raises:
+        ValueError: too many descriptors for one message.
+    """
+    _luggage.fds = []
+    try:
+        data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        numbers = [fd.number for fd in _luggage.fds]
+    finally:
+        _luggage.fds = []
+    if len(numbers) > _MAX_FDS:
+        raise ValueError(f"{len(numbers)} descriptors in one message; {_MAX_FDS} at most")
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", numbers))] if numbers else []
+    whole = _HEADER.pack(len(data), len(numbers)) + data
+    sent = sock.sendmsg([whole], rights)
+    if sent < len(whole):
+        sock.sendall(memoryview(whole)[sent:])
+    return numbers
 
 
 def receive(sock: socket.socket) -> tuple[Any, list[Fd]]:
@@ -84,11 +90,15 @@ def receive(sock: socket.socket) -> tuple[Any, list[Fd]]:
     try:
         header += _receive_exactly(sock, _HEADER.size - len(header))
         size, _ = _HEADER.unpack(header)
-        return _Unpickler(io.BytesIO(_receive_exactly(sock, size)), fds).load(), fds
+        data = _receive_exactly(sock, size)
+        _luggage.fds = fds
+        return pickle.loads(data), fds  # noqa: S301 - see the module's first lines
     except BaseException:
         for fd in fds:
             fd.close()
         raise
+    finally:
+        _luggage.fds = []
 
 
 def _receive_exactly(sock: socket.socket, size: int) -> bytes:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import selectors
 import socket
+
+_IP_PKTINFO, _PKTINFO_BYTES = 8, 12  # ip(7): tells the address that a datagram was sent to
 
 
 def answer(name: str, peer: tuple[str, int], local: tuple[str, int], proto: str) -> str:
@@ -48,8 +51,9 @@ def serve_tcp(listener: socket.socket, name: str) -> None:
 
 def serve_udp(sock: socket.socket, name: str) -> None:
     """Answer one datagram."""
-    _, peer = sock.recvfrom(65536)
-    text = answer(name, peer, sock.getsockname(), "udp")
+    _, control, _, peer = sock.recvmsg(65536, socket.CMSG_SPACE(_PKTINFO_BYTES))
+    asked = next((data[8:12] for _, kind, data in control if kind == _IP_PKTINFO), bytes(4))
+    text = answer(name, peer, (socket.inet_ntoa(asked), sock.getsockname()[1]), "udp")
     say(text)
     with contextlib.suppress(OSError):
         sock.sendto(text.encode(), peer)
@@ -67,13 +71,15 @@ def main() -> None:
     try:
         if options.udp:  # before TCP: whoever can connect finds both
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
             sock.bind((options.bind, options.port))
             ready.register(sock, selectors.EVENT_READ, serve_udp)
         listener = socket.create_server((options.bind, options.port), backlog=64)
         ready.register(listener, selectors.EVENT_READ, serve_tcp)
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise SystemExit(
-            f"myapp: cannot listen on {options.bind}:{options.port}: {error.strerror}"
+            f"myapp: cannot listen on {options.bind}:{options.port}: {reason}"
         ) from error
     say(f"myapp listens on {options.bind}:{options.port}\n")
     while True:

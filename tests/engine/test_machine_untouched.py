@@ -1,0 +1,74 @@
+"""The machine on which a lab runs is, byte for byte, what it was before."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from natlab import Lab, tcp
+
+CHANGING = re.compile(r"^net\.netfilter\.nf_conntrack_count = .*\n", re.MULTILINE)
+LIFETIMES = re.compile(r"(valid_lft|preferred_lft) \d+sec|expires \d+sec")
+LOOKS = {
+    "addresses": "ip -d addr",
+    "routes": "ip -4 route show table all; ip -6 route show table all",
+    "rules": "ip rule; ip -6 rule",
+    "names": "ls -lA /run/netns /var/run/netns 2>&1 || true",
+    "settings": "sysctl -a -r '^net' 2>/dev/null || true",
+    "mounts": "cat /proc/mounts",
+    "hostname": "hostname; cat /etc/hosts /etc/resolv.conf",
+    "ruleset": "nft list ruleset",
+}
+
+
+def look(command):
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return LIFETIMES.sub("", CHANGING.sub("", done.stdout))
+
+
+def busy_life():
+    """Everything that changes a kernel: networks, published ports, messes, a clean-up."""
+    with Lab(userland_proxy=False) as lab:
+        for host in (lab.ubuntu1, lab.ubuntu2):
+            docker0 = host.add_docker0(icc=False)
+            web = host.add_container("web")
+            docker0.attach(web)
+            host.publish(web, "80:8080", "53/udp", "127.0.0.1:81:81")
+        assert tcp(
+            lab.outside, "192.168.33.12", 80, server=lab.node("ubuntu2/web"), server_port=8080
+        ).arrived
+        lab.ubuntu1.run(
+            "ip netns add x; ip netns exec x true; ip route add 10.0.0.0/8 via 192.168.33.20;"
+            "ip rule add pref 9 lookup 9; nft add table inet mine; hostname other;"
+            "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.tcp_timestamps=0;"
+            "iptables -t nat -A POSTROUTING -j MASQUERADE || true; mount -t tmpfs none /mnt"
+        )
+        lab.clean()
+
+
+def test_rules_links_routes_settings_and_mounts_are_what_they_were():
+    looks = {
+        name: command for name, command in LOOKS.items() if os.geteuid() == 0 or name != "ruleset"
+    }
+    if shutil.which("nft") is None:
+        looks.pop("ruleset", None)
+    busy_life()  # what the kernel loads on first use is loaded now
+    before = {name: look(command) for name, command in looks.items()}
+    busy_life()
+    for name, command in looks.items():
+        assert look(command) == before[name], name
+
+
+def test_no_route_or_rule_lets_a_lab_out(lab):
+    """Nothing of the machine is reachable from inside: the LAN ends at its own edge."""
+    done = lab.ubuntu1.run("ip -br link")
+    assert {line.split("@")[0].split()[0] for line in done.stdout.splitlines()} == {"lo", "eth0"}
+    assert lab.ubuntu1.route_to("8.8.8.8") is None
+    assert lab.ubuntu1.run("ls /proc | grep -c '^[0-9]'").returncode == 0
+    with pytest.raises(ConnectionRefusedError):
+        lab.ubuntu1.connect("127.0.0.1", 22)
