@@ -1,12 +1,12 @@
 """natlab: rebuild Docker's default network by hand, and check every step of it.
 
-    from natlab import Lab
+from natlab import Lab
 
-    with Lab() as lab:
-        docker0 = lab.ubuntu1.add_docker0()
-        web = lab.ubuntu1.add_container("web")
-        docker0.attach(web)
-        lab.ubuntu1.publish(web, "8080")
+with Lab() as lab:
+    docker0 = lab.ubuntu1.add_docker0()
+    web = lab.ubuntu1.add_container("web")
+    docker0.attach(web)
+    lab.ubuntu1.publish(web, "8080")
 """
 
 from __future__ import annotations

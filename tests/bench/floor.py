@@ -1,8 +1,8 @@
 """The raw floor: what attaching and publishing a container costs the kernel and libnftables alone.
 
 Runs inside a lab's agent. Everything that can be prepared is prepared before the clock starts:
-the netlink messages are bytes, the nftables transactions are finished text. The timed loop does
-the same system calls that natlab causes and nothing else.
+the netlink messages are bytes, the nftables transactions are finished text. The timed loop makes
+the system calls without which there would be no such container, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,94 +12,58 @@ import os
 import socket
 import struct
 import time
-from typing import Any
+from ipaddress import IPv4Interface
 
-from natlab.kernel import firewall, syscalls
+from natlab.kernel import firewall, rtnl, syscalls
 from natlab.kernel.namespaces import NETNS
-from natlab.kernel.place import ipr, nft
+from natlab.kernel.place import nft
 from natlab.model.firewall import RuleSpec
 
-_NLMSG_ERROR = 2
+Plan = list[tuple[str, str, str, list[RuleSpec]]]
+
+_FD, _INDEX = 0x7AAAAAA1, 0x7AAAAAA2
 
 
-def _encode(calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[bytes]:
-    """Let pyroute2 write messages without sending them."""
-    from pyroute2 import IPBatch
-
-    messages = []
-    for method, args, kwargs in calls:
-        batch = IPBatch()
-        getattr(batch, method)(*args, **kwargs)
-        messages.append(bytes(batch.batch))
-        batch.close()
-    return messages
-
-
-def _send(sock: socket.socket, message: bytes) -> None:
+def _send(sock: socket.socket, message: bytes, answers: int) -> None:
     sock.send(message)
-    answer = sock.recv(65536)
-    kind = struct.unpack_from("=H", answer, 4)[0]
-    code = struct.unpack_from("=i", answer, 16)[0] if kind == _NLMSG_ERROR else 0
-    if code:
-        raise OSError(-code, os.strerror(-code))
+    while answers:
+        codes = rtnl.answers(sock.recv(65536))
+        answers -= len(codes)
+        if any(codes):
+            raise OSError(max(codes), os.strerror(max(codes)))
 
 
 def _netlink() -> socket.socket:
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     sock.bind((0, 0))
     return sock
 
 
-def _prepared(index: int, name: str, address: str, bridge: int) -> tuple[str, bytes, list[bytes]]:
-    """The messages of one container, with a placeholder for the namespace's descriptor."""
-    here = _encode(
-        [
-            (
-                "link",
-                ("add",),
-                {
-                    "ifname": f"vf{index}",
-                    "kind": "veth",
-                    "state": "up",
-                    "master": bridge,
-                    "mtu": 1500,
-                    "peer": {"ifname": "eth0", "net_ns_fd": _PLACEHOLDER, "mtu": 1500},
-                },
-            )
-        ]
-    )[0]
-    inside = _encode(
-        [
-            ("addr", ("add",), {"index": 2, "address": address, "prefixlen": 16}),
-            ("link", ("set",), {"index": 2, "state": "up"}),
-            ("route", ("add",), {"dst": "default", "gateway": "172.17.0.1"}),
-            ("link", ("set",), {"index": 1, "state": "up"}),
-        ]
-    )
-    return name, here, inside
-
-
-_PLACEHOLDER = 0x7EADBEEF
-
-
-def run(bridge: str, plan: list[tuple[str, str, list[RuleSpec]]]) -> list[float]:
+def run(bridge: str, plan: Plan) -> list[float]:
     """Attach and publish as planned; returns the seconds that each container took."""
-    number = ipr().link_lookup(ifname=bridge)[0]
-    prepared = [
-        (
-            *_prepared(i, name, address, number),
-            json.dumps({"nftables": [s.add_command() for s in specs]}),
-        )
-        for i, (name, address, specs) in enumerate(plan)
-    ]
+    master = socket.if_nametoindex(bridge)
+    hairpin = rtnl.set_hairpin(_INDEX, on=True)
+    prepared = []
+    for name, address, mac, specs in plan:
+        end = f"vf{name}"
+        pair = rtnl.add_pair(end, "eth0", _FD, master=master, mtu=1500, mac=mac)
+        inside = [
+            rtnl.add_address(2, IPv4Interface(f"{address}/16")),
+            rtnl.set_up(2),
+            rtnl.set_up(1),
+            rtnl.default_route("172.17.0.1"),
+        ]
+        rules = json.dumps({"nftables": [spec.add_command() for spec in specs]})
+        prepared.append((name, end, pair, b"".join(inside), rules))
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     context, route = nft(), _netlink()
     firewall.list_ruleset()
     context.set_json_output(True)
-    placeholder = struct.pack("=I", _PLACEHOLDER)
+    fd_mark, index_mark = struct.pack("=I", _FD), struct.pack("=I", _INDEX)
     NETNS.mkdir(exist_ok=True)
-    times, kept = [], []
-    for name, here, inside, rules in prepared:
+    times: list[float] = []
+    kept: list[tuple[int, socket.socket]] = []
+    for name, end, pair, inside, rules in prepared:
         began = time.perf_counter()
         target = f"{NETNS}/{name}"
         os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
@@ -108,16 +72,18 @@ def run(bridge: str, plan: list[tuple[str, str, list[RuleSpec]]]) -> list[float]
         inner = _netlink()
         syscalls.setns(home, syscalls.CLONE_NEWNET)
         syscalls.mount(f"/proc/self/fd/{fd}", target, flags=syscalls.MS_BIND)
-        _send(route, here.replace(placeholder, struct.pack("=I", fd)))
-        for message in inside:
-            _send(inner, message)
+        _send(route, pair.replace(fd_mark, struct.pack("=I", fd)), 1)
+        index = struct.pack("=I", socket.if_nametoindex(end))
+        _send(route, hairpin.replace(index_mark, index), 1)
+        _send(inner, inside, 4)
         code, _, error = context.cmd(rules)
         if code:
             raise RuntimeError(error)
         times.append(time.perf_counter() - began)
-        kept += [fd, inner]
-    for one in kept:
-        one.close() if isinstance(one, socket.socket) else os.close(one)
+        kept.append((fd, inner))
+    for fd, inner in kept:
+        inner.close()
+        os.close(fd)
     route.close()
     os.close(home)
     return times

@@ -225,7 +225,7 @@ def test_a_killed_agent_is_told_and_leaves_nothing(family):
     program = web.start("myapp 8080")
     program.wait_for("listens")
     sock = web.socket()
-    with family(os.getpid()) as members:
+    with family(lab.agent._process.pid) as members:
         os.kill(lab.agent.pid, signal.SIGKILL)
         assert members.all_end()
     for ask in (lab.ubuntu1.links, web.links, lambda: lab.ubuntu1.run("true")):
@@ -241,8 +241,8 @@ def test_a_killed_agent_is_told_and_leaves_nothing(family):
 
 def test_a_new_lab_after_an_agent_that_was_killed_in_silence(family):
     with Lab() as lab:
-        pid = lab.agent.pid
-    with family(os.getpid()) as members:
+        pid, outer = lab.agent.pid, lab.agent._process.pid
+    with family(outer) as members:
         os.kill(pid, signal.SIGKILL)
         assert members.all_end()
     with Lab() as again:
@@ -251,7 +251,7 @@ def test_a_new_lab_after_an_agent_that_was_killed_in_silence(family):
 
 def test_killing_the_outer_process_ends_the_sandbox_as_well(family):
     lab = Lab()
-    with family(os.getpid()) as members:
+    with family(lab.agent._process.pid) as members:
         lab.agent._process.kill()
         assert members.all_end()
     with pytest.raises(LabGoneError):
@@ -268,7 +268,8 @@ with Lab() as lab:
     lab.ubuntu1.publish(web, "80", "53/udp")
     program = web.start("myapp 8080")
     program.wait_for("listens")
-    web.start("setsid sleep 1000 & setsid setsid sleep 1000 & echo started; wait").wait_for("started")
+    orphans = web.start("setsid sleep 1000 & setsid setsid sleep 1000 & echo started; wait")
+    orphans.wait_for("started")
     print("ready", flush=True)
     while True:
         lab.ubuntu1.links()

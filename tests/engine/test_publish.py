@@ -167,6 +167,14 @@ def test_automatic_ports_grow_and_do_not_come_back_at_once(lab, web):
     assert lab.ubuntu1.publish(web, "80")[0].host_port == first.host_port + 1
 
 
+def hits(host):
+    """The rules that rewrote a packet, with their counters."""
+    rewriting = [
+        line for line in counted(host).splitlines() if "dnat" in line or "fib saddr" in line
+    ]
+    return [line for line in rewriting if "packets 0 " not in line]
+
+
 def test_publishing_keeps_the_counters_of_other_rules(lab_without_proxy):
     host = lab_without_proxy.ubuntu1
     web = host.add_container("web")
@@ -174,10 +182,10 @@ def test_publishing_keeps_the_counters_of_other_rules(lab_without_proxy):
     host.publish(web, "8080")
     assert tcp(lab_without_proxy.outside, HOST, 49153, server=web, server_port=8080).arrived
     assert tcp(host, "127.0.0.1", 49153, server=web, server_port=8080).arrived
-    hits = [line for line in counted(host).splitlines() if "packets 1 " in line]
+    before = hits(host)
     host.publish(web, "8081")
-    assert len(hits) >= 2
-    assert [line for line in counted(host).splitlines() if "packets 1 " in line] == hits
+    assert len(before) >= 2
+    assert hits(host) == before
 
 
 def test_what_stands_once_is_added_once(lab_without_proxy):

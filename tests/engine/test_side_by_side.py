@@ -1,4 +1,4 @@
-"""Two processes work in one lasting lab: neither ends the other, and both see what the kernel has."""
+"""Two processes work in one lasting lab: neither ends the other, both see what the kernel has."""
 
 from __future__ import annotations
 

@@ -169,8 +169,8 @@ def test_a_keeper_outlives_its_maker_holds_what_was_made_and_ends_with_sigterm(f
     maker = Agent.keep()
     number = maker.call(None, namespaces.create_net)
     maker.call(None, namespaces.pin, number, "/run/natlab/hosts/one")
-    keeper = maker.pid
-    with family(os.getpid()) as members:
+    keeper, outer = maker.pid, maker._process.pid
+    with family(outer) as members:
         maker.leave()
         visitor = Agent.join(keeper)
         opened = visitor.call(None, namespaces.open_pinned, "/run/natlab/hosts/one")
@@ -178,14 +178,14 @@ def test_a_keeper_outlives_its_maker_holds_what_was_made_and_ends_with_sigterm(f
         visitor.close()
         os.kill(keeper, signal.SIGTERM)
         assert members.all_end()
-        os.waitpid(members.pids[0], 0)
+        os.waitpid(outer, 0)
     with pytest.raises(ProcessLookupError):
         Agent.join(keeper)
 
 
 def test_a_keeper_ends_with_sigterm_while_it_still_serves(family):
     maker = Agent.keep()
-    with family(os.getpid()) as members:
+    with family(maker._process.pid) as members:
         os.kill(maker.pid, signal.SIGTERM)
         assert members.all_end()
     maker.close()

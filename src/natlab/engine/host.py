@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 from typing import Final
 
@@ -44,7 +46,7 @@ class Host(Node):
         self.userland_proxy = userland_proxy
         self._containers: dict[str, Container] = {}
         self._networks: dict[str, Network] = {}
-        self._publishing = Publishing(self, port_range)
+        self.publishing = Publishing(self, port_range)
 
     # Containers
 
@@ -57,19 +59,37 @@ class Host(Node):
             UsageError: the name is not valid.
             NatlabError: the name is taken.
         """
+        name = self.checked_name(name)
+        with self.name_free(name):
+            return self.adopt(name, self.place.call(namespaces.add_named, name))
+
+    def checked_name(self, name: str) -> str:
+        """The name for a container, if it is a valid one.
+
+        Raises:
+            UsageError: it is not.
+        """
         name = check_container_name(name)
         if len(name) > _LONGEST_NAME:
             raise UsageError(
                 f"the container name has {len(name)} characters: it is the name of a file in"
                 f" /run/netns, so give it at most {_LONGEST_NAME}"
             )
+        return name
+
+    @contextlib.contextmanager
+    def name_free(self, name: str) -> Iterator[None]:
+        """Say in words that a name is taken."""
         try:
-            number = self.place.call(namespaces.add_named, name)
+            yield
         except FileExistsError as error:
             raise NatlabError(
                 f'Conflict. The container name "/{name}" is already in use on {self.name}:'
                 " remove that container first, or choose another name"
             ) from error
+
+    def adopt(self, name: str, number: int) -> Container:
+        """Take a namespace that was made just now for a container."""
         container = Container(self, name, Namespace(self.place.agent, number))
         self._containers[name] = container
         return container
@@ -265,20 +285,20 @@ class Host(Node):
             UsageError: a spec is not valid.
             NatlabError: a port is taken (Docker's message), or none is left.
         """
-        return self._publishing.publish(container.ip, specs, proxy=proxy)
+        return self.publishing.publish(container.ip, specs, proxy=proxy)
 
     def unpublish(self, container: Container, *published: Published) -> None:
         """Take published ports back. Their numbers become free."""
-        self._publishing.take_back(container.ip, published)
+        self.publishing.take_back(container.ip, published)
 
     def unpublish_all(self, address: IPv4Address) -> None:
         """Take back every port that leads to an address. Used when a container goes."""
         mine = tuple(item for item, to in self.published() if to == address)
-        self._publishing.take_back(address, mine)
+        self.publishing.take_back(address, mine)
 
     def published(self) -> tuple[tuple[Published, IPv4Address], ...]:
         """What is published here and to which address, read from the kernel's rules."""
-        return self._publishing.read()
+        return self.publishing.read()
 
     # Life
 
@@ -300,7 +320,7 @@ class Host(Node):
 
         People's shells on the host stay; programs that were started in the background end.
         """
-        self._publishing.forget()
+        self.publishing.forget()
         for container in list(self._containers.values()):
             container.place.close()
         self._containers.clear()
@@ -309,7 +329,7 @@ class Host(Node):
 
     def close(self) -> None:
         """Let go of everything that this process holds of the host; the kernel's state stays."""
-        self._publishing.forget()
+        self.publishing.forget()
         for container in self._containers.values():
             container.place.close()
         self._containers.clear()

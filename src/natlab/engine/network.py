@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
+from natlab.engine import starting
 from natlab.engine.container import Container
 from natlab.errors import NatlabError, UsageError
 from natlab.kernel import firewall, links, namespaces
+from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
 from natlab.model.addresses import AddressPool, mac_for
 from natlab.model.names import veth_name
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Endpoint:
+class Endpoint:
     """What this process has attached: the address, and the host's end of the veth pair."""
 
     ip: IPv4Address
@@ -41,7 +45,8 @@ class Network:
         self.mtu = mtu
         self.icc = icc
         self.pool = AddressPool(self.subnet, self.gateway)
-        self._attached: dict[str, _Endpoint] = {}
+        self._attached: dict[str, Endpoint] = {}
+        self._others: set[IPv4Address] = set()
 
     def __repr__(self) -> str:
         return f"<Network {self.bridge} {self.gateway}/{self.subnet.prefixlen} on {self.host.name}>"
@@ -64,7 +69,22 @@ class Network:
             UsageError: the address is taken, reserved, or outside the subnet.
             NatlabError: the pool is used up, or the container has an eth0 already.
         """
-        names, interfaces = self.host.place.call(namespaces.inventory)
+        inventory = self.host.place.call(namespaces.inventory)
+        with self.reserved(container, inventory, address) as endpoint:
+            call = self.attach_call(container, endpoint, default_route=default_route)
+            with self.explained(container):
+                self.host.place.call(call.function, *call.args, **call.kwargs)
+        return endpoint.ip
+
+    @contextlib.contextmanager
+    def reserved(
+        self,
+        container: Container,
+        inventory: tuple[set[str], set[str]],
+        address: IPv4Address | str | None,
+    ) -> Iterator[Endpoint]:
+        """An address and a name for the host's end, which are the container's if the block ends well."""
+        names, interfaces = inventory
         self._notice_others(container, names, interfaces)
         if container.name in self._attached:
             raise NatlabError(
@@ -73,29 +93,32 @@ class Network:
             )
         ip = self.pool.allocate(None if address is None else _ipv4(address))
         try:
-            host_end = self._free_name(container.name, interfaces)
-            self._plug_in(container, host_end, ip, default_route=default_route)
+            endpoint = Endpoint(ip, self._free_name(container.name, interfaces))
+            yield endpoint
         except BaseException:
             self.pool.release(ip)
             raise
-        self._attached[container.name] = _Endpoint(ip, host_end)
-        return ip
+        self._attached[container.name] = endpoint
 
-    def _plug_in(
-        self, container: Container, host_end: str, ip: IPv4Address, *, default_route: bool
-    ) -> None:
+    def attach_call(
+        self, container: Container, endpoint: Endpoint, *, default_route: bool = True
+    ) -> Call:
+        """The call that plugs a container in."""
+        options = {
+            "mac": mac_for(endpoint.ip),
+            "addresses": [f"{endpoint.ip}/{self.subnet.prefixlen}"],
+            "gateway": str(self.gateway) if default_route else None,
+            "mtu": self.mtu,
+            "hairpin": self.host.hairpin,
+        }
+        args = (self.bridge, endpoint.host_end, container.place.number)
+        return Call(self.host.place.number, links.attach, args, options)
+
+    @contextlib.contextmanager
+    def explained(self, container: Container) -> Iterator[None]:
+        """Say in words why the kernel did not let a container join."""
         try:
-            self.host.place.call(
-                links.attach,
-                self.bridge,
-                host_end,
-                container.place.number,
-                mac=mac_for(ip),
-                addresses=[f"{ip}/{self.subnet.prefixlen}"],
-                gateway=str(self.gateway) if default_route else None,
-                mtu=self.mtu,
-                hairpin=self.host.hairpin,
-            )
+            yield
         except OSError as error:
             reason = {
                 errno.EEXIST: "it has an eth0 or a default route already",
@@ -105,32 +128,47 @@ class Network:
                 f"{container.name} cannot join {self.bridge} on {self.host.name}: {reason}"
             ) from error
 
+    def add_container(
+        self, name: str, *publish: str, address: IPv4Address | str | None = None
+    ) -> Container:
+        """Make a container, plug it in, and publish ports of it: all of it or nothing.
+
+        Equivalent to: `docker run -d --name NAME --network BRIDGE --ip ADDRESS -p PUBLISH`, less
+        the program.
+
+        Raises:
+            UsageError: a name, address or port spec is not valid.
+            NatlabError: one of them is taken; the message is Docker's.
+        """
+        return starting.start(self, name, publish, address)
+
     def _free_name(self, container: str, taken: set[str]) -> str:
         """A name for the host's end that no interface has: Docker's `veth` and 7 digits."""
         seed = f"{self.host.name}/{container}/{self.bridge}"
         names = (veth_name(seed if n == 0 else f"{seed}/{n}") for n in itertools.count())
         return next(name for name in names if name not in taken)
 
-    def _notice_others(
-        self, newcomer: Container, names: set[str], interfaces: set[str]
-    ) -> None:
+    def _notice_others(self, newcomer: Container, names: set[str], interfaces: set[str]) -> None:
         """Bring the pool in line with the kernel: addresses given by hand, containers gone."""
         for name, endpoint in list(self._attached.items()):
             if name not in names or endpoint.host_end not in interfaces:
                 self.forget(name)
         strangers = names - self._attached.keys() - {newcomer.name}
+        ours = {endpoint.ip for endpoint in self._attached.values()} if strangers else set()
         taken = {
             interface.ip
             for name in strangers
             for link in self.host.container(name).links()
             for interface in link.ipv4
-            if interface.ip in self.subnet and interface.ip not in self.pool.reserved
+            if interface.ip in self.subnet
+            and interface.ip not in self.pool.reserved
+            and interface.ip not in ours
         }
-        ours = {endpoint.ip for endpoint in self._attached.values()}
-        for ip in set(self.pool.allocated) - ours - taken:
+        for ip in self._others - taken:
             self.pool.release(ip)
-        for ip in taken - set(self.pool.allocated):
+        for ip in taken - self._others:
             self.pool.allocate(ip)
+        self._others = taken
 
     def has_attached(self, address: IPv4Address) -> bool:
         """Whether this process gave a container that address here."""
@@ -141,6 +179,10 @@ class Network:
         endpoint = self._attached.pop(name, None)
         if endpoint is not None:
             self.pool.release(endpoint.ip)
+
+    def unplug(self, host_end: str) -> None:
+        """Delete a container's veth pair by its end on the host; already gone is fine."""
+        self.host.place.call(links.delete, host_end)
 
     def detach(self, container: Container) -> None:
         """Unplug a container; its published ports are taken back.

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from natlab.engine.process import Process
 from natlab.errors import NatlabError, UsageError
-from natlab.kernel import conntrack, firewall, processes, sysctl
+from natlab.kernel import conntrack, firewall, processes, sockets, sysctl
+from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
-from natlab.model.ports import PROTOS, Binding, PortAllocator, PortRange, PortRequest
+from natlab.model.ports import PROTOS, Binding, InUse, PortAllocator, PortRange, PortRequest
 from natlab.model.publish import Published, PublishSpec, parse_publish, publish_order
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _WITH_PROXY = ("tcp", "udp")
 _BRIDGED: Final = "net.bridge.bridge-nf-call-iptables"
 
 
-class _RulesChangedError(Exception):
+class RulesChangedError(Exception):
     """Somebody else changed the host's rules; what is known of them must be read again."""
 
 
@@ -49,15 +49,17 @@ class Publishing:
     ) -> tuple[Published, ...]:
         """Publish ports of the container at an address, all or none."""
         network = self._network_of(address)
-        wanted = publish_order(spec for text in texts for spec in parse_publish(text))
-        for spec in wanted:
-            _refuse_ipv6(spec)
-        if self._generation != self.host.place.call(firewall.generation):
-            self._notice_others()
+        wanted = _wanted(texts)
+        self.catch_up(self.host.place.call(firewall.generation))
         while (published := self._try(network, address, wanted, proxy=proxy)) is None:
             self._notice_others()
         self._held |= set(published)
         return published
+
+    def catch_up(self, generation: int) -> None:
+        """Read the rules again if they have changed since they were last read."""
+        if self._generation != generation:
+            self._notice_others()
 
     def _try(
         self,
@@ -68,19 +70,57 @@ class Publishing:
         proxy: bool,
     ) -> tuple[Published, ...] | None:
         """Allocate and apply; None if the rules have changed meanwhile, and nothing was done."""
-        requests = [spec.request() for spec in wanted]
-        bindings = self._ports.allocate(requests, in_use=self._in_use)
-        pairs = zip(wanted, bindings, strict=True)
-        published = tuple(item for spec, binding in pairs for item in spec.published(binding))
+        bindings, published = self._allocate(wanted, in_use=self._in_use)
         try:
             self._apply(network, address, published, proxy=proxy)
-        except _RulesChangedError:
+        except RulesChangedError:
             self._ports.release(bindings)
             return None
         except BaseException:
             self._ports.release(bindings)
             raise
         return published
+
+    def _allocate(
+        self, wanted: Sequence[PublishSpec], *, in_use: InUse
+    ) -> tuple[tuple[Binding, ...], tuple[Published, ...]]:
+        bindings = self._ports.allocate([spec.request() for spec in wanted], in_use=in_use)
+        pairs = zip(wanted, bindings, strict=True)
+        return bindings, tuple(p for spec, binding in pairs for p in spec.published(binding))
+
+    @contextlib.contextmanager
+    def ahead(
+        self, network: Network, address: IPv4Address, texts: Sequence[str]
+    ) -> Iterator[list[Call]]:
+        """The calls that publish ports without a proxy, for the caller to make in the block.
+
+        Whether a program holds a port is found by the first of them, not asked before. The last
+        result of the calls goes to `settled`. If the block fails, the ports are free again.
+        """
+        marks = self._ports.marks
+        bindings, published = self._allocate(_wanted(texts), in_use=lambda *_: False)
+        try:
+            yield self._calls(network, address, published)
+        except BaseException:
+            self._ports.release(bindings)
+            self._ports.rewind(marks)
+            raise
+        self._held |= set(published)
+        self._flush_udp(published)
+
+    def _calls(
+        self, network: Network, address: IPv4Address, published: tuple[Published, ...]
+    ) -> list[Call]:
+        place = self.host.place.number
+        taken = [(str(item.host_ip), item.host_port, item.proto) for item in published]
+        dnat = [self._dnat(network.bridge, address, item) for item in published]
+        specs, chains = self._missing(dnat, self._once(network.bridge, address, published))
+        options = {"chains": chains, "expected": self._generation}
+        return [
+            Call(place, sockets.refuse_taken, (taken,)),
+            Call(place, sysctl.write_all, (_settings(network.bridge),)),
+            Call(place, firewall.add, (specs,), options),
+        ]
 
     def _network_of(self, address: IPv4Address) -> Network:
         found = self.host.network_of(address)
@@ -130,19 +170,32 @@ class Publishing:
         127.0.0.1 is routed to the bridge, and the answers between two of its containers pass
         conntrack, which turns them back (without br_netfilter only a container's own port works).
         """
-        localnet = f"net/ipv4/conf/{network.bridge}/route_localnet"
-        self.host.place.call(sysctl.write_all, {localnet: "1", _BRIDGED: "1"})
+        self.host.place.call(sysctl.write_all, _settings(network.bridge))
 
     def _add(self, specs: list[rules.RuleSpec], once: list[rules.RuleSpec]) -> None:
         """Add rules in one transaction; what is known to stand is not looked for again."""
+        wanted, chains = self._missing(specs, once)
+        now = self.host.place.call(firewall.add, wanted, chains=chains, expected=self._generation)
+        self.settled(wanted, now)
+
+    def _missing(
+        self, specs: list[rules.RuleSpec], once: list[rules.RuleSpec]
+    ) -> tuple[list[rules.RuleSpec], list[rules.Expr]]:
+        """The rules to add, and the chains that they need."""
         chain, guard = rules.loopback_guard()
         wanted = [*(spec for spec in once if spec.key not in self._standing), *specs]
-        before = self._generation
-        chains = [chain] if guard in wanted else []
-        now = self.host.place.call(firewall.add, wanted, chains=chains, expected=before)
+        return wanted, [chain] if guard in wanted else []
+
+    def settled(self, added: Sequence[rules.RuleSpec], now: int | None) -> None:
+        """Note what was added, and the generation that came of it.
+
+        Raises:
+            RulesChangedError: nothing was added, because somebody else had changed the rules.
+        """
         if now is None:
-            raise _RulesChangedError
-        self._standing |= {spec.key for spec in wanted}
+            raise RulesChangedError
+        before = self._generation
+        self._standing |= {spec.key for spec in added}
         self._generation = now if before is not None and now == before + 1 else None
 
     def _once(
@@ -200,22 +253,17 @@ class Publishing:
 
     def _in_use(self, address: object, port: int, proto: str) -> bool:
         """Whether a program of the host holds a port; found by trying to take it."""
-        kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}.get(proto)
-        if kind is None:
-            return False
-        with self.host.socket(kind=kind) as sock:
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(proto == "tcp"))
-                sock.bind((str(address), port))
-            except OSError as error:
-                if error.errno == errno.EADDRNOTAVAIL:
-                    raise NatlabError(
-                        f"failed to bind host port {address}:{port}/{proto}:"
-                        f" {self.host.name} has no address {address}"
-                    ) from error
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                return True
+        try:
+            self.host.place.call(sockets.refuse_taken, [(str(address), port, proto)])
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise NatlabError(
+                    f"failed to bind host port {address}:{port}/{proto}:"
+                    f" {self.host.name} has no address {address}"
+                ) from error
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
         return False
 
     def take_back(self, address: IPv4Address, published: Sequence[Published]) -> None:
@@ -280,6 +328,17 @@ def _proxy_options(item: Published, address: IPv4Address) -> list[str]:
         *("-proto", item.proto, "-host-ip", str(item.host_ip), "-host-port", str(item.host_port)),
         *("-container-ip", str(address), "-container-port", str(item.container_port)),
     ]
+
+
+def _settings(bridge: str) -> dict[str, str]:
+    return {f"net/ipv4/conf/{bridge}/route_localnet": "1", _BRIDGED: "1"}
+
+
+def _wanted(texts: Sequence[str]) -> tuple[PublishSpec, ...]:
+    wanted = publish_order(spec for text in texts for spec in parse_publish(text))
+    for spec in wanted:
+        _refuse_ipv6(spec)
+    return wanted
 
 
 def _refuse_ipv6(spec: PublishSpec) -> None:

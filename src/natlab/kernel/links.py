@@ -140,9 +140,7 @@ def attach(
     namespace with a MAC address, addresses and the default route.
     """
     there = registry.get(place)
-    pair = rtnl.add_pair(
-        host_end, "eth0", there.fds["net"], master=index(bridge), mtu=mtu, mac=mac
-    )
+    pair = rtnl.add_pair(host_end, "eth0", there.fds["net"], master=index(bridge), mtu=mtu, mac=mac)
     rtnl.transact(pair)
     with _undone_on_failure(host_end):
         if hairpin:

@@ -39,14 +39,14 @@ def transact(*messages: bytes) -> None:
     sock.send(b"".join(messages))
     waiting, problem = len(messages), 0
     while waiting:
-        for code in _answers(sock.recv(1 << 16)):
+        for code in answers(sock.recv(1 << 16)):
             waiting -= 1
             problem = problem or code
     if problem:
         raise OSError(problem, os.strerror(problem))
 
 
-def _answers(data: bytes) -> list[int]:
+def answers(data: bytes) -> list[int]:
     """The error codes (0: well) of the acknowledgements in a datagram."""
     codes = []
     while len(data) >= _HEADER.size:
@@ -105,7 +105,10 @@ def _pair(name_length: int, peer: str, master: int, mtu: int) -> bytes:
         ("IFLA_IFNAME", "?" * name_length),
         ("IFLA_MASTER", master),
         ("IFLA_MTU", mtu),
-        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": data})]}),
+        (
+            "IFLA_LINKINFO",
+            {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": data})]},
+        ),
     ]
     return _encode(message, _RTM_NEWLINK, _NEW)
 

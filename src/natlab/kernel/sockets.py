@@ -7,6 +7,7 @@ it can connect, bind and listen there from anywhere.
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 from natlab.kernel.wire import Fd
@@ -17,11 +18,27 @@ _SOL_NETLINK: Final = 270
 _NETLINK_ADD_MEMBERSHIP: Final = 1
 _BUFFER_BYTES: Final = 8 << 20
 _SO_TIMESTAMPNS: Final = 35
+_KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 def open_socket(family: int, kind: int, protocol: int = 0) -> Fd:
     """A socket of this namespace. Equivalent to: socket(2) after `ip netns exec`."""
     return Fd(socket.socket(family, kind, protocol).detach())
+
+
+def refuse_taken(ports: Sequence[tuple[str, int, str]]) -> None:
+    """Check that no program here holds any of those ports: (address, port, tcp or udp).
+
+    Raises:
+        OSError: EADDRINUSE, one is held; EADDRNOTAVAIL, no such address here.
+    """
+    for address, port, proto in ports:
+        kind = _KINDS.get(proto)
+        if kind is None:
+            continue
+        with socket.socket(socket.AF_INET, kind) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(proto == "tcp"))
+            sock.bind((address, port))
 
 
 def open_server(kind: int, address: str, port: int) -> Fd:

@@ -19,6 +19,7 @@ policy, nftables does not.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -43,7 +44,7 @@ class RuleSpec:
         if not self.exprs:
             raise ValueError(f"a rule of chain {self.chain} without expressions")
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """What it says, in a form that is the same for the rule that the kernel lists."""
         return key(self.chain, self.exprs)

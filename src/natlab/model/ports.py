@@ -208,6 +208,10 @@ class PortAllocator:
             raise
         return tuple(settled[index] for index in range(len(requests)))
 
+    def rewind(self, marks: Iterable[Mark]) -> None:
+        """Go back to where the automatic choices had come, as if what followed had not been."""
+        self._last = {(m.address, m.proto, m.ports): m.last for m in marks}
+
     def release(self, bindings: Iterable[Binding]) -> None:
         """Give ports back; the next automatic choice still goes forward.
 
