@@ -15,7 +15,7 @@ class UsageError(NatlabError):
 
 
 class UnsupportedError(NatlabError):
-    """This kernel, machine or user cannot do it; the message names the missing thing and the remedy."""
+    """This kernel, machine or user cannot do it; the message names what is missing."""
 
 
 class LabGoneError(NatlabError):

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,24 +49,20 @@ def pythons() -> Iterator[str]:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Iterator[Path]:
-    """The project's files where that user can read them."""
-    tree = tmp_path / "tree"
-    leave_out = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
-    for name in ("src", "tests", "lab"):
-        shutil.copytree(ROOT / name, tree / name, ignore=leave_out)
-    shutil.copy(ROOT / "pyproject.toml", tree)
-    opened = [folder for folder in (tmp_path, *tmp_path.parents) if folder.stat().st_uid == 0]
-    modes = {folder: folder.stat().st_mode for folder in opened if folder != Path("/")}
-    for folder in modes:
-        folder.chmod(folder.stat().st_mode | 0o011)
-    for folder, _, files in os.walk(tree):
-        os.chown(folder, int(NOBODY), int(NOBODY))
-        for file in files:
-            os.chown(Path(folder, file), int(NOBODY), int(NOBODY))
-    yield tree
-    for folder, mode in modes.items():
-        folder.chmod(mode)
+def tree() -> Iterator[Path]:
+    """The project's files where that user can read them.
+
+    Not in `tmp_path`: pytest keeps the folder above it for root alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="natlab-tests-") as folder:
+        tree = Path(folder)
+        leave_out = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
+        for name in ("src", "tests", "lab"):
+            shutil.copytree(ROOT / name, tree / name, ignore=leave_out)
+        shutil.copy(ROOT / "pyproject.toml", tree)
+        for path in (tree, *tree.rglob("*")):
+            os.chown(path, int(NOBODY), int(NOBODY))
+        yield tree
 
 
 @pytest.fixture

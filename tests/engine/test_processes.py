@@ -63,7 +63,7 @@ def test_a_program_left_in_the_background_holds_nobody_up_and_goes_on(lab):
     began = time.monotonic()
     done = lab.ubuntu1.run("sleep 1000 & echo $!")
     assert time.monotonic() - began < 5
-    assert lab.ubuntu1.run(["cat", f"/proc/{done.stdout.strip()}/comm"]).stdout == "sleep\n"
+    assert lab.ubuntu1.run(f"kill -0 {done.stdout}").returncode == 0
 
 
 def test_waiting_for_words_that_a_program_prints(lab):

@@ -168,11 +168,11 @@ def test_automatic_ports_grow_and_do_not_come_back_at_once(lab, web):
 
 
 def hits(host):
-    """The rules that rewrote a packet, with their counters."""
-    rewriting = [
-        line for line in counted(host).splitlines() if "dnat" in line or "fib saddr" in line
-    ]
-    return [line for line in rewriting if "packets 0 " not in line]
+    """How many packets each rule that rewrites has met, by the rule's handle."""
+    found = re.findall(
+        r"counter packets (\d+) .*(?:dnat|masquerade).* # handle (\d+)", counted(host)
+    )
+    return {handle: int(packets) for packets, handle in found if packets != "0"}
 
 
 def test_publishing_keeps_the_counters_of_other_rules(lab_without_proxy):
@@ -185,7 +185,8 @@ def test_publishing_keeps_the_counters_of_other_rules(lab_without_proxy):
     before = hits(host)
     host.publish(web, "8081")
     assert len(before) >= 2
-    assert hits(host) == before
+    after = hits(host)  # a late packet may be counted as well, but nothing begins anew
+    assert all(after.get(handle, 0) >= packets for handle, packets in before.items())
 
 
 def test_what_stands_once_is_added_once(lab_without_proxy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -36,8 +37,13 @@ def host(lab):
     return lab.ubuntu1
 
 
-def table(host):
+def counted(host):
     return host.nft("list table ip natlab")
+
+
+def table(host):
+    """The rules without what they have counted."""
+    return re.sub(r"packets \d+ bytes \d+", "", counted(host))
 
 
 @pytest.mark.parametrize("specs", EVERY_RULE.values(), ids=EVERY_RULE.keys())
@@ -84,7 +90,7 @@ def test_removing_a_rule_keeps_the_counters_of_the_others(lab):
     first, _ = lab.ubuntu1.publish(web, "80:80", "81:81")
     assert tcp(lab.outside, "192.168.33.11", 81, server=web).outcome == "answered"
     lab.ubuntu1.unpublish(web, first)
-    hits = [line for line in table(lab.ubuntu1).splitlines() if "dnat to 172.17.0.2:81" in line]
+    hits = [line for line in counted(lab.ubuntu1).splitlines() if "dnat to 172.17.0.2:81" in line]
     assert [line for line in hits if "counter packets 1 " in line] == hits
     assert len(hits) == 1
 

@@ -83,7 +83,7 @@ class Network:
         inventory: tuple[set[str], set[str]],
         address: IPv4Address | str | None,
     ) -> Iterator[Endpoint]:
-        """An address and a name for the host's end, which are the container's if the block ends well."""
+        """An address and a name for the host's end: the container's if the block ends well."""
         names, interfaces = inventory
         self._notice_others(container, names, interfaces)
         if container.name in self._attached:

@@ -70,11 +70,13 @@ class Publishing:
         proxy: bool,
     ) -> tuple[Published, ...] | None:
         """Allocate and apply; None if the rules have changed meanwhile, and nothing was done."""
+        marks = self._ports.marks
         bindings, published = self._allocate(wanted, in_use=self._in_use)
         try:
             self._apply(network, address, published, proxy=proxy)
         except RulesChangedError:
             self._ports.release(bindings)
+            self._ports.rewind(marks)
             return None
         except BaseException:
             self._ports.release(bindings)

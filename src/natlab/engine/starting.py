@@ -11,7 +11,7 @@ import contextlib
 import errno
 from collections.abc import Sequence
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from natlab.engine.publishing import RulesChangedError
 from natlab.kernel import batch, firewall, namespaces
@@ -34,15 +34,12 @@ def start(
         Call(here, firewall.generation),
     ]
     with host.name_free(name):
-        number, inventory, generation = host.place.agent.call(None, batch.together, questions)
+        number, *known = host.place.agent.call(None, batch.together, questions)
     container = host.adopt(name, number)
     with contextlib.ExitStack() as undo:
         undo.callback(container.remove)
-        if (
-            not texts
-            or host.userland_proxy
-            or not _at_once(network, container, inventory, generation, texts, address)
-        ):
+        hopeful = bool(texts) and not host.userland_proxy
+        if not hopeful or not _at_once(container, network, _Facts(*known), texts, address):
             network.attach(container, address)
             if texts:
                 host.publish(container, *texts)
@@ -50,11 +47,17 @@ def start(
     return container
 
 
+class _Facts(NamedTuple):
+    """What the first round trip found out."""
+
+    inventory: tuple[set[str], set[str]]
+    generation: int
+
+
 def _at_once(
-    network: Network,
     container: Container,
-    inventory: tuple[set[str], set[str]],
-    generation: int,
+    network: Network,
+    facts: _Facts,
     texts: Sequence[str],
     address: IPv4Address | str | None,
 ) -> bool:
@@ -63,16 +66,14 @@ def _at_once(
     It is when a program of the host holds one of the ports, or when the rules changed meanwhile.
     """
     publishing = network.host.publishing
-    publishing.catch_up(generation)
+    publishing.catch_up(facts.generation)
     try:
-        with network.reserved(container, inventory, address) as endpoint:
+        with network.reserved(container, facts.inventory, address) as endpoint:
             attach = network.attach_call(container, endpoint)
-            with publishing.ahead(network, endpoint.ip, texts) as calls:
-                check, *rest = calls
-                *_, now = network.host.place.agent.call(
-                    None, batch.together, [check, *rest[:-1], attach, rest[-1]]
-                )
-                publishing.settled(rest[-1].args[0], now)
+            with publishing.ahead(network, endpoint.ip, texts) as (*before, rules):
+                calls = [*before, attach, rules]
+                *_, now = network.host.place.agent.call(None, batch.together, calls)
+                publishing.settled(rules.args[0], now)
     except RulesChangedError:
         network.unplug(endpoint.host_end)
         return False

@@ -31,7 +31,7 @@ class Place:
 
     def __init__(self, net: int, mnt: int, uts: int) -> None:
         self.fds = {"net": net, "mnt": mnt, "uts": uts}
-        self._inodes = {kind: os.fstat(fd).st_ino for kind, fd in self.fds.items()}
+        self.inodes = {kind: os.fstat(fd).st_ino for kind, fd in self.fds.items()}
         self._ipr: Any = None
         self._nft: Any = None
         self._route: socket.socket | None = None
@@ -49,7 +49,7 @@ class Place:
     def enter(self, coming_from: Place | None = None) -> None:
         """Move the calling thread here; what it shares with where it comes from stays."""
         for kind, flag in _KINDS.items():
-            if coming_from is None or coming_from._inodes[kind] != self._inodes[kind]:
+            if coming_from is None or coming_from.inodes[kind] != self.inodes[kind]:
                 syscalls.setns(self.fds[kind], flag)
 
     @property
