@@ -12,7 +12,6 @@ import contextlib
 import errno
 import os
 import re
-import select
 import socket
 import struct
 import time
@@ -25,6 +24,7 @@ from natlab.engine.lab import Lab
 from natlab.engine.node import Node
 from natlab.errors import NatlabError
 from natlab.kernel import firewall, sockets
+from natlab.kernel.waiting import readable
 from natlab.model import trace
 from natlab.model.conntrack import ConntrackEntry
 from natlab.model.journey import Flow, Lookups, Sighting
@@ -63,7 +63,7 @@ class Watch:
         deadline = time.monotonic() + timeout
         while not any(wanted(each) for each in self.sightings()):
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select(list(self._captures.values()), [], [], left)[0]:
+            if left <= 0 or not readable([c.fileno() for c in self._captures.values()], left):
                 return False
         return True
 

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import select
 import signal
 import stat
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from natlab.engine.lab import PINS, Lab
 from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel import enter
 from natlab.kernel.agent import Agent
+from natlab.kernel.waiting import readable
 from natlab.model.names import check_lab_name
 from natlab.programs import path_inside
 
@@ -157,7 +157,7 @@ def _end(pid: int) -> None:
         pidfd = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-            select.select([pidfd], [], [])
+            readable([pidfd])
         finally:
             os.close(pidfd)
 

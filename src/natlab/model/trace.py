@@ -1,4 +1,3 @@
-# ruff: noqa: A005 - always imported as natlab.model.trace; the word is nftables' own
 """nftables trace events: which rule a packet met, decoded from the kernel's own messages.
 
 A packet that a rule marked with `meta nftrace set 1` (or iptables' `-j TRACE`) makes the
