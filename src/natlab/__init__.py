@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from natlab.engine.network import Network
     from natlab.engine.node import Node
     from natlab.engine.probe import Probe, inject, ping, tcp, udp
+    from natlab.engine.probe_http import HttpProbe, http
 
 try:
     __version__ = version("natlab")
@@ -34,10 +35,12 @@ _HOMES = {
     "Capture": "capture",
     "Container": "container",
     "Host": "host",
+    "HttpProbe": "probe_http",
     "Lab": "lab",
     "Network": "network",
     "Node": "node",
     "Probe": "probe",
+    "http": "probe_http",
     "inject": "probe",
     "ping": "probe",
     "tcp": "probe",
@@ -48,6 +51,7 @@ __all__ = [
     "Capture",
     "Container",
     "Host",
+    "HttpProbe",
     "Lab",
     "LabGoneError",
     "NatlabError",
@@ -57,6 +61,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "http",
     "inject",
     "ping",
     "tcp",

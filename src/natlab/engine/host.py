@@ -40,13 +40,19 @@ class Host(Node):
         place: Namespace,
         *,
         userland_proxy: bool = True,
-        port_range: PortRange = SEED_RANGE,
+        port_range: PortRange | None = SEED_RANGE,
     ) -> None:
         super().__init__(name, place)
         self.userland_proxy = userland_proxy
         self._containers: dict[str, Container] = {}
         self._networks: dict[str, Network] = {}
-        self.publishing = Publishing(self, port_range)
+        self.publishing = Publishing(self, port_range or self._kernels_port_range())
+
+    def _kernels_port_range(self) -> PortRange:
+        """Where the host's own kernel takes ports from, and where Docker does since 1.9."""
+        setting = self.sysctl("net.ipv4.ip_local_port_range") or "32768 60999"
+        first, last = map(int, setting.split())
+        return PortRange(first, last)
 
     # Containers
 

@@ -48,7 +48,8 @@ class Lab:
     Args:
         hosts: Each host's name and its address on the LAN with the prefix length.
         userland_proxy: Whether published ports get Docker's userland proxy as well.
-        port_range: Where automatic published ports are taken from.
+        port_range: Where automatic published ports are taken from: the range of the seed's day,
+            unless another is given; None for the kernel's own (`net.ipv4.ip_local_port_range`).
 
     Raises:
         UsageError: an address or a name is not valid.
@@ -60,7 +61,7 @@ class Lab:
         hosts: Mapping[str, str] = CLASSROOM,
         *,
         userland_proxy: bool = True,
-        port_range: PortRange = SEED_RANGE,
+        port_range: PortRange | None = SEED_RANGE,
     ) -> None:
         self._userland_proxy, self._port_range = userland_proxy, port_range
         self.addresses = _checked(hosts)

@@ -81,17 +81,18 @@ def tcp(
     """
     wanted = server_port or port
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listening(server, socket.SOCK_STREAM, wanted))
+        listener = stack.enter_context(listening(server, socket.SOCK_STREAM, wanted))
         capture = stack.enter_context(server.capture())
         sock = stack.enter_context(client.socket())
-        outcome = _connect(sock, host, port, timeout)
-        arrived = capture.wait_for(_syn_for(wanted), 0 if outcome != "answered" else timeout)
+        outcome = connect(sock, host, port, timeout)
+        arrived = capture.wait_for(syn_for(wanted), 0 if outcome != "answered" else timeout)
         if outcome == "answered" and not _exchange(sock, listener, timeout):
             outcome = "no answer" if listener or not arrived else "answered"
-        return Probe("tcp", client.name, f"{host}:{port}", outcome, arrived, _own_port(sock), host)
+        return Probe("tcp", client.name, f"{host}:{port}", outcome, arrived, own_port(sock), host)
 
 
-def _connect(sock: socket.socket, host: str, port: int, timeout: float) -> Outcome:
+def connect(sock: socket.socket, host: str, port: int, timeout: float) -> Outcome:
+    """Connect, and say in a word how it went."""
     sock.settimeout(timeout)
     try:
         sock.connect((host, port))
@@ -129,7 +130,8 @@ def _exchange(sock: socket.socket, listener: socket.socket | None, timeout: floa
         return False
 
 
-def _syn_for(port: int) -> Callable[[Packet], bool]:
+def syn_for(port: int) -> Callable[[Packet], bool]:
+    """Recognise the first packet of a TCP connection to a port."""
     return lambda p: (
         p.proto == "tcp"
         and p.dport == port
@@ -151,12 +153,12 @@ def udp(
     wanted = server_port or port
     token = os.urandom(12)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listening(server, socket.SOCK_DGRAM, wanted))
+        listener = stack.enter_context(listening(server, socket.SOCK_DGRAM, wanted))
         capture = stack.enter_context(server.capture())
         sock = stack.enter_context(client.socket(kind=socket.SOCK_DGRAM))
         outcome, peer = _ask(sock, (host, port), token, listener, timeout)
         arrived = _first_with(capture, token)
-        return Probe("udp", client.name, f"{host}:{port}", outcome, arrived, _own_port(sock), peer)
+        return Probe("udp", client.name, f"{host}:{port}", outcome, arrived, own_port(sock), peer)
 
 
 def _ask(
@@ -283,7 +285,7 @@ def _first_with(capture: Capture, token: bytes) -> Packet | None:
 
 
 @contextlib.contextmanager
-def _listening(server: Node, kind: socket.SocketKind, port: int) -> Iterator[socket.socket | None]:
+def listening(server: Node, kind: socket.SocketKind, port: int) -> Iterator[socket.socket | None]:
     """A server of our own at a port; None if somebody serves there already."""
     sock = server.socket(kind=kind)
     with sock:
@@ -300,7 +302,8 @@ def _listening(server: Node, kind: socket.SocketKind, port: int) -> Iterator[soc
         yield sock
 
 
-def _own_port(sock: socket.socket) -> int | None:
+def own_port(sock: socket.socket) -> int | None:
+    """The port that a socket has at its own end; None if it has none."""
     try:
         return int(sock.getsockname()[1])
     except OSError:

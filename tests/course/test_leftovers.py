@@ -1,0 +1,62 @@
+"""Working through the whole course leaves the machine, byte for byte, as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SRC = Path(__file__).parents[2] / "src"
+CHANGING = re.compile(r"^net\.netfilter\.nf_conntrack_count = .*\n", re.MULTILINE)
+LIFETIMES = re.compile(r"(valid_lft|preferred_lft) \d+sec|expires \d+sec")
+LOOKS = (
+    "ip -d addr",
+    "ip -4 route show table all; ip -6 route show table all",
+    "ip rule",
+    "ls -lA /run/netns /var/run/netns 2>&1 || true",
+    "sysctl -a -r '^net' 2>/dev/null || true",
+    "cat /proc/mounts",
+    "hostname; cat /etc/hosts /etc/resolv.conf",
+    "ls -A /tmp | grep -i natlab || true",
+)
+
+
+def machine() -> dict[str, str]:
+    looks = (*LOOKS, "nft list ruleset") if os.geteuid() == 0 else LOOKS
+    found = {}
+    for command in looks:
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        found[command] = LIFETIMES.sub("", CHANGING.sub("", done.stdout))
+    return found
+
+
+def run_the_course(family) -> str:
+    """Run it to its end; every process that it started has ended then, and its namespaces too."""
+    paths = os.pathsep.join([str(SRC), *filter(None, sys.path)])
+    running = subprocess.Popen(
+        [sys.executable, "-m", "natlab", "do", "--all", "--check", "--throwaway"],
+        env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    said = ""
+    while "\n10 " not in said and (line := running.stdout.readline()):
+        said += line
+    with family(running.pid) as members:
+        rest, error = running.communicate()
+        assert running.returncode == 0, said + rest + error
+        assert members.pids
+        assert members.all_end()
+    return said + rest
+
+
+def test_the_whole_course_passes_and_leaves_nothing(family):
+    run_the_course(family)  # what the kernel loads on first use is loaded now
+    before = machine()
+    said = run_the_course(family)
+    assert re.fullmatch(r"\d+ steps, \d+ checks: \d+ passed", said.splitlines()[-1])
+    assert machine() == before
