@@ -46,6 +46,7 @@ def test_down_leaves_no_process_and_no_record(natlab):
     assert _gone(keeper)
     assert natlab.name not in natlab("status", code=1).stdout
     assert "no lab" in natlab.error("down", code=1)
+    assert not Path(natlab.env["NATLAB_RUNTIME_DIR"]).exists()
 
 
 def test_two_labs_stand_side_by_side(lab):
@@ -169,3 +170,23 @@ def test_without_a_lab_every_command_says_how_to_start_one(natlab):
 
 def test_a_bad_lab_name_is_refused(natlab):
     natlab.error("up", "--name", "../x", code=2)
+
+
+def test_a_journal_that_others_can_write_to_is_refused(natlab):
+    Path(natlab.env["NATLAB_RUNTIME_DIR"]).chmod(0o777)
+    assert "not a directory of this user alone" in natlab.error("up", code=1)
+    assert "not a directory of this user alone" in natlab.error(
+        "exec", "ubuntu1", "--", "id", code=1
+    )
+
+
+def test_many_ups_and_downs_at_once_leave_one_answer(natlab):
+    ups = [natlab.popen("up") for _ in range(4)]
+    said = [process.communicate(timeout=60)[0] for process in ups]
+    assert [process.returncode for process in ups] == [0, 0, 0, 0]
+    assert sum("is up:" in text for text in said) == 1
+    assert sum("up already" in text for text in said) == 3
+    downs = [natlab.popen("down") for _ in range(3)]
+    for process in downs:
+        process.communicate(timeout=60)
+    assert sorted(process.returncode for process in downs) == [0, 1, 1]

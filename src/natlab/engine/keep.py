@@ -54,20 +54,22 @@ def _began(pid: int) -> int | None:
 
 
 def journal() -> Path:
-    """The directory of this user's labs; made when it is first needed.
+    """The directory of this user's labs; it is there as long as there is a lab in it."""
+    if chosen := os.environ.get("NATLAB_RUNTIME_DIR"):
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/run/natlab-labs")
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base, "natlab")
+    return Path("/tmp", f"natlab-{os.geteuid()}")  # noqa: S108 - its owner and mode are checked
+
+
+def _checked(path: Path) -> Path:
+    """The journal, if it is this user's alone.
 
     Raises:
-        NatlabError: it is there but belongs to somebody else.
+        NatlabError: it is there but somebody else owns it, or may write to it.
     """
-    if chosen := os.environ.get("NATLAB_RUNTIME_DIR"):
-        path = Path(chosen)
-    elif os.geteuid() == 0:
-        path = Path("/run/natlab-labs")
-    elif base := os.environ.get("XDG_RUNTIME_DIR"):
-        path = Path(base, "natlab")
-    else:
-        path = Path("/tmp", f"natlab-{os.geteuid()}")  # noqa: S108 - its owner and mode are checked
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = path.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
         raise NatlabError(
@@ -78,7 +80,10 @@ def journal() -> Path:
 
 def records() -> list[Record]:
     """Every lab in the journal, alive or not, by name."""
-    return [record for path in sorted(journal().glob("*.json")) if (record := _read(path))]
+    path = journal()
+    if not path.exists():
+        return []
+    return [record for file in sorted(_checked(path).glob("*.json")) if (record := _read(file))]
 
 
 def _read(path: Path) -> Record | None:
@@ -95,11 +100,23 @@ def _locked(name: str) -> Iterator[Path]:
     """Nobody else starts or ends a lab meanwhile; gives the record's path."""
     check_lab_name(name)
     directory = journal()
-    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = _lock(directory)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield directory / f"{name}.json"
     finally:
+        with contextlib.suppress(OSError):  # it holds other labs
+            directory.rmdir()
+        os.close(lock)
+
+
+def _lock(directory: Path) -> int:
+    """Lock the journal, made if need be; whoever had it before may have removed it meanwhile."""
+    while True:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(_checked(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if directory.exists() and directory.stat().st_ino == os.fstat(lock).st_ino:
+            return lock
         os.close(lock)
 
 
@@ -172,7 +189,7 @@ def keeper(name: str) -> int:
     if os.environ.get(INSIDE):
         return 1
     check_lab_name(name)
-    record = _read(journal() / f"{name}.json")
+    record = next((record for record in records() if record.name == name), None)
     if record is None:
         raise NatlabError(_none(name))
     if not record.alive:
