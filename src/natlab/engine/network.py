@@ -154,6 +154,8 @@ class Network:
             if name not in names or endpoint.host_end not in interfaces:
                 self.forget(name)
         strangers = names - self._attached.keys() - {newcomer.name}
+        if strangers:
+            strangers &= set(self.host.container_names())  # less the names that lead nowhere
         ours = {endpoint.ip for endpoint in self._attached.values()} if strangers else set()
         taken = {
             interface.ip

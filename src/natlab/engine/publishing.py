@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from natlab.engine.network import Network
 
 _WITH_PROXY = ("tcp", "udp")
+_PORTS_CHAIN: Final = "DOCKER"
+"""Its rules are one for each published port: none of them stands for more than one."""
 _BRIDGED: Final = "net.bridge.bridge-nf-call-iptables"
 
 
@@ -197,7 +199,7 @@ class Publishing:
         if now is None:
             raise RulesChangedError
         before = self._generation
-        self._standing |= {spec.key for spec in added}
+        self._standing |= {spec.key for spec in added if spec.chain != _PORTS_CHAIN}
         self._generation = now if before is not None and now == before + 1 else None
 
     def _once(

@@ -87,8 +87,12 @@ def list_named() -> list[str]:
 
 
 def inventory() -> tuple[set[str], set[str]]:
-    """What has a name on this machine: namespaces, and interfaces. For who is about to add one."""
-    return set(list_named()), {name for _, name in socket.if_nameindex()}
+    """The names that are taken on this machine: below `/run/netns`, and of interfaces.
+
+    A quick look, for who is about to add one: a name that leads nowhere is among them.
+    """
+    names = set(os.listdir(NETNS)) if NETNS.is_dir() else set()  # noqa: PTH208 - no paths needed
+    return names, {name for _, name in socket.if_nameindex()}
 
 
 def _device(entry: os.DirEntry[str]) -> int | None:

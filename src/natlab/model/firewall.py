@@ -201,6 +201,7 @@ def hairpin(address: IPv4Address, port: int, proto: str) -> RuleSpec:
     )
 
 
+@functools.lru_cache(maxsize=64)
 def masquerade_local(bridge: str) -> RuleSpec:
     """What the host sends from an address of its own to a published 127.0.0.1 port, proxy off.
 
@@ -215,6 +216,7 @@ def masquerade_local(bridge: str) -> RuleSpec:
     )
 
 
+@functools.cache
 def loopback_guard() -> tuple[Expr, RuleSpec]:
     """Nobody but this host reaches a port that is published at its 127.0.0.1.
 
