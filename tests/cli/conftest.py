@@ -79,7 +79,8 @@ def natlab(tmp_path):
         "NATLAB_RUNTIME_DIR": str(runtime),
         "NATLAB_NAME": f"t{uuid.uuid4().hex[:10]}",
     }
-    env.pop("NATLAB_INSIDE", None)
+    for name in ("NATLAB_INSIDE", "PYTHONUNBUFFERED"):
+        env.pop(name, None)
     return CommandLine(env, env["NATLAB_NAME"])
 
 

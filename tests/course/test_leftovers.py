@@ -37,7 +37,7 @@ def run_the_course(family) -> str:
     paths = os.pathsep.join([str(SRC), *filter(None, sys.path)])
     running = subprocess.Popen(
         [sys.executable, "-m", "natlab", "do", "--all", "--check", "--throwaway"],
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

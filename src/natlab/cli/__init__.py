@@ -6,6 +6,7 @@ broke, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -18,6 +19,8 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     from natlab.cli.app import app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # who reads along in a pipe sees each line
     try:
         app(prog_name="natlab")
     except UsageError as error:
