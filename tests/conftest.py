@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -107,3 +109,36 @@ def descendants():
 def descriptors():
     """How many descriptors this process has open: `descriptors()`."""
     return lambda: len(list(Path("/proc/self/fd").iterdir()))
+
+
+_CHANGING = re.compile(r"^net\.netfilter\.nf_conntrack_count = .*\n", re.MULTILINE)
+_LIFETIMES = re.compile(r"(valid_lft|preferred_lft) \d+sec|expires \d+sec")
+_LOOKS = {
+    "addresses": "ip -d addr",
+    "routes": "ip -4 route show table all; ip -6 route show table all",
+    "rules": "ip rule; ip -6 rule",
+    "names": "ls -lA /run/netns /var/run/netns 2>&1 || true",
+    "settings": "sysctl -a -r '^net' 2>/dev/null || true",
+    "mounts": "cat /proc/mounts",
+    "hostname": "hostname; cat /etc/hosts /etc/resolv.conf",
+    "temporary files": "ls -A /tmp | grep -i natlab || true",
+    "ruleset": "nft list ruleset",
+}
+
+
+def machine_facts() -> dict[str, str]:
+    """What the machine itself holds, less what changes of its own accord."""
+    found = {}
+    for name, command in _LOOKS.items():
+        if name == "ruleset" and (os.geteuid() != 0 or shutil.which("nft") is None):
+            continue
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found[name] = _LIFETIMES.sub("", _CHANGING.sub("", done.stdout))
+    return found
+
+
+@pytest.fixture
+def machine():
+    """Look at the machine: `before = machine()`, and later `assert machine() == before`."""
+    return machine_facts

@@ -9,27 +9,6 @@ import sys
 from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src"
-CHANGING = re.compile(r"^net\.netfilter\.nf_conntrack_count = .*\n", re.MULTILINE)
-LIFETIMES = re.compile(r"(valid_lft|preferred_lft) \d+sec|expires \d+sec")
-LOOKS = (
-    "ip -d addr",
-    "ip -4 route show table all; ip -6 route show table all",
-    "ip rule",
-    "ls -lA /run/netns /var/run/netns 2>&1 || true",
-    "sysctl -a -r '^net' 2>/dev/null || true",
-    "cat /proc/mounts",
-    "hostname; cat /etc/hosts /etc/resolv.conf",
-    "ls -A /tmp | grep -i natlab || true",
-)
-
-
-def machine() -> dict[str, str]:
-    looks = (*LOOKS, "nft list ruleset") if os.geteuid() == 0 else LOOKS
-    found = {}
-    for command in looks:
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-        found[command] = LIFETIMES.sub("", CHANGING.sub("", done.stdout))
-    return found
 
 
 def run_the_course(family) -> str:
@@ -54,7 +33,7 @@ def run_the_course(family) -> str:
     return said + rest
 
 
-def test_the_whole_course_passes_and_leaves_nothing(family):
+def test_the_whole_course_passes_and_leaves_nothing(family, machine):
     run_the_course(family)  # what the kernel loads on first use is loaded now
     before = machine()
     said = run_the_course(family)

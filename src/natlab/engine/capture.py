@@ -18,8 +18,6 @@ from natlab.model.packet import Packet
 
 _SO_TIMESTAMPNS: Final = 35
 _OUTGOING: Final = 4
-_ETHER_HEADER: Final = 14
-_ARPHRD_LOOPBACK: Final = 772
 
 
 @dataclass(frozen=True)

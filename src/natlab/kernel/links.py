@@ -157,11 +157,6 @@ def set_link(name: str, **changes: Any) -> None:
     ipr().link("set", index=index(name), **changes)
 
 
-def set_master(name: str, bridge: str | None) -> None:
-    """Make a link a port of a bridge, or of none. Compare: `ip link set NAME master BRIDGE`."""
-    ipr().link("set", index=index(name), master=index(bridge) if bridge else 0)
-
-
 def move(name: str, place: int, rename: str | None = None) -> None:
     """Move a link into another namespace. Equivalent to: `ip link set NAME netns NS name NEW`."""
     options = {"ifname": rename} if rename else {}

@@ -30,7 +30,6 @@ _FRAGMENT: Final = 44
 _MAX_EXTENSIONS: Final = 16
 _MAX_QUOTES: Final = 2
 _IPV4_ARP: Final = (1, ETH_P_IP, 6, 4)
-_MAX_ETHERTYPE_LENGTH: Final = 1500
 _TCP_FLAGS: Final = (
     (0x01, "F"),
     (0x02, "S"),
