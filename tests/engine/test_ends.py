@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from natlab import Lab, LabGoneError
+from natlab.engine import keep
 
 
 def full(lab):
@@ -112,3 +113,34 @@ def test_ctrl_c_in_every_phase_leaves_nothing(script, family):
         _, errors = owner.communicate()
         assert owner.returncode == -signal.SIGINT
         assert errors.rstrip().endswith("KeyboardInterrupt"), errors
+
+
+HALF_UP = """
+import signal
+import sys
+from natlab.engine import keep
+from natlab.kernel.agent import Agent
+
+def pause(*_):
+    print("half", flush=True)
+    signal.pause()
+
+setattr(keep if sys.argv[1] == "_write" else Agent, sys.argv[1], pause)
+keep.up("half")
+"""
+
+
+@pytest.mark.parametrize("before", ["_write", "leave"])
+def test_up_that_is_killed_half_way_leaves_no_keeper(script, family, monkeypatch, tmp_path, before):
+    monkeypatch.setenv("NATLAB_RUNTIME_DIR", str(tmp_path / "journal"))
+    starting = script(HALF_UP, before)
+    assert starting.stdout.readline() == "half\n", starting.stderr.read()
+    with family(starting.pid) as members:
+        assert members.pids
+        starting.kill()
+        assert members.all_end()
+    assert not any(record.alive for record in keep.records())
+    assert keep.up("half")
+    assert keep.keeper("half")
+    assert keep.down("half")
+    assert not keep.journal().exists()

@@ -135,12 +135,12 @@ def up(name: str) -> bool:
         try:
             Lab.within(agent)
             _write(path, Record(name, agent.pid, _began(agent.pid) or 0))
+            agent.leave()
         except BaseException:
             _end(agent.pid)
             agent.close()
             path.unlink(missing_ok=True)
             raise
-        agent.leave()
         return True
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from natlab.errors import LabGoneError, NatlabError
-from natlab.kernel import namespaces, wire
+from natlab.kernel import agent_main, namespaces, wire
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,11 +87,17 @@ class Agent:
         """Make a sandbox that outlives this process, and its keeper, whose pid is `pid`.
 
         What is made through this agent, the keeper holds; after `leave` it waits for SIGTERM.
+        Until then it ends with this process, as one that was started with `start` does.
         """
         return cls("keep")
 
     def leave(self) -> None:
-        """Let the keeper go on without us."""
+        """Let the keeper go on without us.
+
+        Raises:
+            LabGoneError: it was killed.
+        """
+        self.call(None, agent_main.stay)
         self._sock.close()
         self._process.returncode = 0  # it goes on after us; nobody here waits for it
 

@@ -4,8 +4,9 @@ Started by `natlab.kernel.agent` in one of three modes:
 
 - `own`: makes a sandbox and serves one client; when the client's end of the socket closes, it
   ends, and as process 1 of the sandbox takes everything with it;
-- `keep`: the same, but when the client has gone it stays, holds what was made until SIGTERM,
-  and serves nobody (a lasting lab's keeper);
+- `keep`: the same, but a client that asks it to `stay` may go: it then holds what was made
+  until SIGTERM, and serves nobody (a lasting lab's keeper). A client that is killed before it
+  has asked takes everything with it: nothing half-made is kept;
 - `join PID`: enters the sandbox of that keeper and serves one client; the sandbox stays.
 """
 
@@ -26,6 +27,8 @@ from natlab.kernel.place import registry, standing
 from natlab.kernel.waiting import readable
 
 _CLIENT_GONE: Final = 4
+
+_asked_to_stay = False
 
 
 def main(mode: str, fd: int, client: int, keeper: int = 0) -> NoReturn:
@@ -88,7 +91,7 @@ def _inside(mode: str, sock: socket.socket, end_of_client: int) -> NoReturn:
             sandbox.furnish_sandbox()
         wire.send(sock, (True, seen_from_outside))
         _serve(sock, end_of_client)
-        if mode == "keep":
+        if _asked_to_stay:
             sock.close()
             standing.move(standing.home)
             _keep()
@@ -96,6 +99,12 @@ def _inside(mode: str, sock: socket.socket, end_of_client: int) -> NoReturn:
         wire.send(sock, (False, _portable(error)))
         raise
     os._exit(0)
+
+
+def stay() -> None:
+    """Go on when the client has gone: its last call, when all that it wanted is made."""
+    global _asked_to_stay  # noqa: PLW0603 - one process, one decision
+    _asked_to_stay = True
 
 
 def _keep() -> NoReturn:
