@@ -155,17 +155,18 @@ class Publishing:
         *,
         proxy: bool,
     ) -> None:
+        """Rules first, proxies after them: a proxy never gets what the rules are to rewrite."""
         host = self.host
-        with contextlib.ExitStack() as undo:
-            if host.userland_proxy and proxy:
+        if not host.userland_proxy:
+            self._reach_without_proxy(network)
+        dnat = [self._dnat(network.bridge, address, item) for item in published]
+        self._add(dnat, self._once(network.bridge, address, published))
+        if host.userland_proxy and proxy:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.take_back, address, published)
                 for item in published:
                     self._start_proxy(item, address)
-                    undo.callback(self._end_proxy, item, address)
-            elif not host.userland_proxy:
-                self._reach_without_proxy(network)
-            dnat = [self._dnat(network.bridge, address, item) for item in published]
-            self._add(dnat, self._once(network.bridge, address, published))
-            undo.pop_all()
+                undo.pop_all()
         self._flush_udp(published)
 
     def _reach_without_proxy(self, network: Network) -> None:
