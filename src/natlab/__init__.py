@@ -11,12 +11,12 @@ with Lab() as lab:
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from natlab.errors import LabGoneError, NatlabError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
+    from natlab.api.service import DockerEngine
     from natlab.engine.capture import Capture
     from natlab.engine.container import Container
     from natlab.engine.host import Host
@@ -26,30 +26,27 @@ if TYPE_CHECKING:
     from natlab.engine.probe import Probe, inject, ping, tcp, udp
     from natlab.engine.probe_http import HttpProbe, http
 
-try:
-    __version__ = version("natlab")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0"
-
 _HOMES = {
-    "Capture": "capture",
-    "Container": "container",
-    "Host": "host",
-    "HttpProbe": "probe_http",
-    "Lab": "lab",
-    "Network": "network",
-    "Node": "node",
-    "Probe": "probe",
-    "http": "probe_http",
-    "inject": "probe",
-    "ping": "probe",
-    "tcp": "probe",
-    "udp": "probe",
+    "Capture": "engine.capture",
+    "Container": "engine.container",
+    "DockerEngine": "api.service",
+    "Host": "engine.host",
+    "HttpProbe": "engine.probe_http",
+    "Lab": "engine.lab",
+    "Network": "engine.network",
+    "Node": "engine.node",
+    "Probe": "engine.probe",
+    "http": "engine.probe_http",
+    "inject": "engine.probe",
+    "ping": "engine.probe",
+    "tcp": "engine.probe",
+    "udp": "engine.probe",
 }
 
 __all__ = [
     "Capture",
     "Container",
+    "DockerEngine",
     "Host",
     "HttpProbe",
     "Lab",
@@ -71,8 +68,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load the engine when it is first needed: `natlab --help` does without it."""
+    if name == "__version__":
+        from natlab.release import VERSION
+
+        return VERSION
     if name not in _HOMES:
         raise AttributeError(f"module 'natlab' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"natlab.engine.{_HOMES[name]}"), name)
+    return getattr(import_module(f"natlab.{_HOMES[name]}"), name)

@@ -20,3 +20,20 @@ class UnsupportedError(NatlabError):
 
 class LabGoneError(NatlabError):
     """The lab's process ended (killed, or closed elsewhere), and the lab with it."""
+
+
+class ExecError(NatlabError):
+    """A program could not be run in a container.
+
+    Attributes:
+        message: What went wrong, in Docker's words where Docker has some.
+        code: The exit code that goes with it: 127 not found, 126 found but it cannot be run.
+    """
+
+    def __init__(self, message: str, code: int = 126) -> None:
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.message

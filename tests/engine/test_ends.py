@@ -125,12 +125,12 @@ def pause(*_):
     print("half", flush=True)
     signal.pause()
 
-setattr(keep if sys.argv[1] == "_write" else Agent, sys.argv[1], pause)
+setattr(keep if sys.argv[1] == "write_record" else Agent, sys.argv[1], pause)
 keep.up("half")
 """
 
 
-@pytest.mark.parametrize("before", ["_write", "leave"])
+@pytest.mark.parametrize("before", ["write_record", "leave"])
 def test_up_that_is_killed_half_way_leaves_no_keeper(script, family, monkeypatch, tmp_path, before):
     monkeypatch.setenv("NATLAB_RUNTIME_DIR", str(tmp_path / "journal"))
     starting = script(HALF_UP, before)

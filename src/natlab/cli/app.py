@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
+from natlab.cli import engine
+from natlab.cli.common import DEFAULT_LAB, Name, say
 from natlab.errors import UsageError
 
 app = typer.Typer(
@@ -17,12 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(engine.app, name="engine")
 
-DEFAULT_LAB = "classroom"
-
-Name = Annotated[
-    str, typer.Option("--name", envvar="NATLAB_NAME", help="Which lab, if there are several.")
-]
 StepArgument = Annotated[str, typer.Argument(metavar="STEP", help="A step's number or name.")]
 OptionalStep = Annotated[
     str | None, typer.Argument(metavar="[STEP]", help="A step's number or name.")
@@ -32,11 +29,6 @@ PASS_THROUGH = {
     "ignore_unknown_options": True,
     "help_option_names": ["--help"],
 }
-
-
-def say(text: str = "") -> None:
-    """Print a line."""
-    sys.stdout.write(f"{text}\n")
 
 
 def version(value: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from natlab.cli import INTERRUPTED
-from natlab.cli.app import say
+from natlab.cli.common import say
 from natlab.course import manifest, progress
 from natlab.course.manifest import Course, Step
 from natlab.errors import UsageError

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import NoReturn
 
-from natlab.cli.app import say
+from natlab.cli.common import say
 from natlab.cli.lessons import paint
 from natlab.errors import NatlabError, UsageError
 

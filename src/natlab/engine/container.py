@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from ipaddress import IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING
 
@@ -28,9 +30,19 @@ class Container(Node):
         Raises:
             NatlabError: it has none (yet).
         """
-        address = self.place.call(links.first_address, "eth0")
+        return self.address_on("eth0")
+
+    def address_on(self, interface: str) -> IPv4Interface:
+        """Its IPv4 address on an interface.
+
+        Raises:
+            NatlabError: it has none (yet).
+        """
+        address = self.place.call(links.first_address, interface)
         if address is None:
-            raise NatlabError(f"{self.name} has no IPv4 address on eth0: attach it to a network")
+            raise NatlabError(
+                f"{self.name} has no IPv4 address on {interface}: attach it to a network"
+            )
         return IPv4Interface(address)
 
     @property
@@ -47,19 +59,65 @@ class Container(Node):
         candidates = [link for link in self.host.links() if link.index == eth0.peer_index]
         return candidates[0].name if candidates and candidates[0].kind == "veth" else None
 
-    def remove(self) -> None:
-        """End its programs, delete its veth pair, its published ports and its name.
+    def host_ends(self) -> dict[str, str]:
+        """Its interfaces that are ends of veth pairs, each with the other end on the host."""
+        there = {link.index: link.name for link in self.host.links() if link.kind == "veth"}
+        return {
+            link.name: there[link.peer_index] for link in self.links() if link.peer_index in there
+        }
+
+    def free_interface(self) -> str:
+        """The first of `eth0`, `eth1` … that is not there yet."""
+        taken = {link.name for link in self.links()}
+        return next(name for n in itertools.count() if (name := f"eth{n}") not in taken)
+
+    def prepare(self) -> None:
+        """Set up `lo`; let every program here listen at low ports and send pings, as in Docker.
+
+        Source: moby, `daemon/oci_linux.go`, `WithSysctls`.
+        """
+        self.set_up("lo")
+        self.set_sysctl("net.ipv4.ip_unprivileged_port_start", 0)
+        with contextlib.suppress(NatlabError):  # an ordinary user's sandbox has one group only
+            self.set_sysctl("net.ipv4.ping_group_range", "0 2147483647")
+
+    def route_through(self, gateway: IPv4Address | None) -> None:
+        """Make a gateway the one of the default route. Compare: `ip route replace default via`."""
+        for route in self.routes():
+            if route.dst == "default":
+                self.delete_route("default", route.gateway, route.dev)
+        if gateway is not None:
+            self.add_route("default", str(gateway))
+
+    def rename(self, name: str) -> None:
+        """Give its network namespace another name on the host.
+
+        Raises:
+            NatlabError: the name is taken.
+        """
+        before, name = self.name, self.host.checked_name(name)
+        with self.host.name_free(name):
+            self.host.place.call(namespaces.rename_named, before, name)
+        self.name = name
+        self.host.renamed(self, before)
+
+    def remove(self, *, end_programs: bool = True) -> None:
+        """End its programs, delete its veth pairs, its published ports and its name.
 
         Its connections are forgotten too. Equivalent to: `docker rm -f NAME`, or `ip netns pids
         NAME | xargs kill; ip netns delete NAME`.
+
+        Args:
+            end_programs: False lets programs of others that stand in its namespace live on.
         """
-        eth0 = self.find_link("eth0")
-        addresses = [interface.ip for interface in eth0.ipv4] if eth0 else []
+        addresses = [interface.ip for link in self.links() for interface in link.ipv4]
+        addresses = [address for address in addresses if not address.is_loopback]
         for address in addresses:
             self.host.unpublish_all(address)
-        host_end = self.host_end
-        self.place.agent.call(None, processes.end_all, self.place.number)
-        if host_end:
+        host_ends = self.host_ends()
+        if end_programs:
+            self.place.agent.call(None, processes.end_all, self.place.number)
+        for host_end in host_ends.values():
             self.host.place.call(links.delete, host_end)
         if addresses:
             self.host.place.call(conntrack.forget, [str(address) for address in addresses])

@@ -147,8 +147,18 @@ class Host(Node):
         *,
         icc: bool = True,
         mtu: int = 1500,
+        internal: bool = False,
+        within: IPv4Network | None = None,
     ) -> Network:
         """Make a bridge with an address; no forwarding and no rule comes with it.
+
+        Args:
+            bridge: The bridge's name.
+            address: Its address with the prefix length: the containers' gateway.
+            icc: Whether containers reach each other, once `Network.forward` made rules.
+            mtu: The largest packet, in bytes.
+            internal: Whether its containers are kept from the outside, once `forward` made rules.
+            within: The part of the subnet from which containers get addresses; all of it if None.
 
         Equivalent to: `ip link add BRIDGE type bridge; ip addr add ADDRESS dev BRIDGE; ip link
         set BRIDGE up`.
@@ -165,7 +175,7 @@ class Host(Node):
                 " remove it first, or choose another name"
             )
         self._refuse_overlap(interface)
-        network = Network(self, bridge, interface, mtu, icc=icc)
+        network = Network(self, bridge, interface, mtu, icc=icc, internal=internal, within=within)
         self._changed(bridge, links.add_bridge, bridge, [str(interface)], mtu)
         self._networks[bridge] = network
         return network
@@ -340,6 +350,12 @@ class Host(Node):
             container.place.close()
         self._containers.clear()
         self._networks.clear()
+
+    def renamed(self, container: Container, before: str) -> None:
+        """Remember a container by its new name."""
+        self._containers[container.name] = self._containers.pop(before, container)
+        for network in self._networks.values():
+            network.renamed(before, container.name)
 
     def forget(self, gone: Container | Network) -> None:
         """Drop what was removed from what is remembered."""

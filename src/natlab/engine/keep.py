@@ -39,6 +39,11 @@ class Record:
     began: int
     """When the keeper began, in clock ticks since the machine did (proc_pid_stat(5))."""
 
+    @classmethod
+    def of(cls, name: str, pid: int) -> Record:
+        """The record of a process that runs now."""
+        return cls(name, pid, _began(pid) or 0)
+
     @property
     def alive(self) -> bool:
         """Whether that very process still runs."""
@@ -134,7 +139,7 @@ def up(name: str) -> bool:
         agent = Agent.keep()
         try:
             Lab.within(agent)
-            _write(path, Record(name, agent.pid, _began(agent.pid) or 0))
+            write_record(path, Record.of(name, agent.pid))
             agent.leave()
         except BaseException:
             _end(agent.pid)
@@ -144,7 +149,7 @@ def up(name: str) -> bool:
         return True
 
 
-def _write(path: Path, record: Record) -> None:
+def write_record(path: Path, record: Record) -> None:
     """Write it whole or not at all."""
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(record.__dict__))

@@ -36,7 +36,15 @@ class Network:
     """A bridge on a host, and the addresses that its containers get."""
 
     def __init__(
-        self, host: Host, bridge: str, interface: IPv4Interface, mtu: int, *, icc: bool = True
+        self,
+        host: Host,
+        bridge: str,
+        interface: IPv4Interface,
+        mtu: int,
+        *,
+        icc: bool = True,
+        internal: bool = False,
+        within: IPv4Network | None = None,
     ) -> None:
         self.host = host
         self.bridge = bridge
@@ -44,7 +52,8 @@ class Network:
         self.subnet: IPv4Network = interface.network
         self.mtu = mtu
         self.icc = icc
-        self.pool = AddressPool(self.subnet, self.gateway)
+        self.internal = internal
+        self.pool = AddressPool(self.subnet, self.gateway, within)
         self._attached: dict[str, Endpoint] = {}
         self._others: set[IPv4Address] = set()
 
@@ -57,6 +66,8 @@ class Network:
         address: IPv4Address | str | None = None,
         *,
         default_route: bool = True,
+        interface: str = "eth0",
+        mac: str | None = None,
     ) -> IPv4Address:
         """Plug a container in: the four steps of networking a container.
 
@@ -71,7 +82,9 @@ class Network:
         """
         inventory = self.host.place.call(namespaces.inventory)
         with self.reserved(container, inventory, address) as endpoint:
-            call = self.attach_call(container, endpoint, default_route=default_route)
+            call = self.attach_call(
+                container, endpoint, default_route=default_route, interface=interface, mac=mac
+            )
             with self.explained(container):
                 self.host.place.call(call.function, *call.args, **call.kwargs)
         return endpoint.ip
@@ -101,13 +114,20 @@ class Network:
         self._attached[container.name] = endpoint
 
     def attach_call(
-        self, container: Container, endpoint: Endpoint, *, default_route: bool = True
+        self,
+        container: Container,
+        endpoint: Endpoint,
+        *,
+        default_route: bool = True,
+        interface: str = "eth0",
+        mac: str | None = None,
     ) -> Call:
         """The call that plugs a container in."""
         options = {
-            "mac": mac_for(endpoint.ip),
+            "mac": mac or mac_for(endpoint.ip),
+            "interface": interface,
             "addresses": [f"{endpoint.ip}/{self.subnet.prefixlen}"],
-            "gateway": str(self.gateway) if default_route else None,
+            "gateway": str(self.gateway) if default_route and not self.internal else None,
             "mtu": self.mtu,
             "hairpin": self.host.hairpin,
         }
@@ -186,25 +206,30 @@ class Network:
         """Delete a container's veth pair by its end on the host; already gone is fine."""
         self.host.place.call(links.delete, host_end)
 
-    def detach(self, container: Container) -> None:
+    def renamed(self, before: str, name: str) -> None:
+        """Remember a container by its new name."""
+        if before in self._attached:
+            self._attached[name] = self._attached.pop(before)
+
+    def detach(self, container: Container, interface: str = "eth0") -> None:
         """Unplug a container; its published ports are taken back.
 
         Equivalent to: `docker network disconnect BRIDGE NAME`.
 
         Raises:
-            NatlabError: it has no address on eth0, so it is on no network.
+            NatlabError: it has no address on that interface, so it is on no network.
         """
-        ip = container.ip
-        host_end = container.host_end
+        ip = container.address_on(interface).ip
+        host_end = container.host_ends().get(interface)
         self.host.unpublish_all(ip)
         if host_end:
             self.host.place.call(links.delete, host_end)
         self.forget(container.name)
 
     def containers(self) -> list[Container]:
-        """The host's containers whose eth0 is a port of this bridge."""
+        """The host's containers of which an interface leads to a port of this bridge."""
         ports = {link.name for link in self.host.links() if link.master == self.bridge}
-        return [c for c in self.host.containers() if c.host_end in ports]
+        return [c for c in self.host.containers() if ports & set(c.host_ends().values())]
 
     def forwarding_table(self) -> tuple[ForwardingEntry, ...]:
         """The MAC addresses that the bridge knows, and their ports. Compare: `bridge fdb`."""
@@ -238,16 +263,43 @@ class Network:
         for other in self.host.networks():
             if other.bridge != self.bridge:
                 specs += rules.isolate(self.bridge, other.bridge)
+        if self.internal:
+            specs += rules.closed(self.bridge, self.subnet)
         self.host.place.call(firewall.add, specs)
 
-    def link(self, parent: Container, child: Container, port: int, proto: str = "tcp") -> None:
+    def link(
+        self,
+        parent: Container | IPv4Address,
+        child: Container | IPv4Address,
+        port: int,
+        proto: str = "tcp",
+    ) -> None:
         """Let one container use a port of another although icc is off.
 
         Equivalent to: `docker run --link CHILD:ALIAS`.
         """
         self.host.firewall_ready()
-        specs = rules.link(self.bridge, parent.ip, child.ip, port, proto)
-        self.host.place.call(firewall.add, specs)
+        self.host.place.call(firewall.add, self._link_rules(parent, child, port, proto))
+
+    def unlink(
+        self,
+        parent: Container | IPv4Address,
+        child: Container | IPv4Address,
+        port: int,
+        proto: str = "tcp",
+    ) -> None:
+        """Take back what `link` allowed; already gone is fine."""
+        self.host.place.call(firewall.remove, self._link_rules(parent, child, port, proto))
+
+    def _link_rules(
+        self,
+        parent: Container | IPv4Address,
+        child: Container | IPv4Address,
+        port: int,
+        proto: str,
+    ) -> tuple[rules.RuleSpec, ...]:
+        one, other = (e if isinstance(e, IPv4Address) else e.ip for e in (parent, child))
+        return rules.link(self.bridge, one, other, port, proto)
 
     def remove(self) -> None:
         """Delete the bridge and its rules. Equivalent to: `docker network rm BRIDGE`.
@@ -264,6 +316,7 @@ class Network:
         specs = [rules.masquerade(self.subnet, self.bridge), rules.masquerade_local(self.bridge)]
         specs += rules.forward_network(self.bridge, icc=True)
         specs += rules.forward_network(self.bridge, icc=False)[-1:]
+        specs += rules.closed(self.bridge, self.subnet)
         for other in self.host.networks():
             specs += rules.isolate(self.bridge, other.bridge)
         self.host.place.call(firewall.remove, specs)

@@ -82,6 +82,10 @@ class Agent:
             except OSError:
                 return False
 
+    def end_of_process(self) -> int:
+        """A pidfd of it, for whoever waits for its end; closing it is the caller's business."""
+        return os.pidfd_open(self._process.pid)
+
     @classmethod
     def keep(cls) -> Agent:
         """Make a sandbox that outlives this process, and its keeper, whose pid is `pid`.

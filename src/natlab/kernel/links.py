@@ -133,20 +133,23 @@ def attach(
     gateway: str | None = None,
     mtu: int = 1500,
     hairpin: bool = False,
+    interface: str = "eth0",
 ) -> None:
     """The four steps of networking a container, in one call.
 
-    A veth pair, its host end a port of the bridge, its other end `eth0` in the container's
-    namespace with a MAC address, addresses and the default route.
+    A veth pair, its host end a port of the bridge, its other end `interface` in the
+    container's namespace with a MAC address, addresses and the default route.
     """
     there = registry.get(place)
-    pair = rtnl.add_pair(host_end, "eth0", there.fds["net"], master=index(bridge), mtu=mtu, mac=mac)
+    pair = rtnl.add_pair(
+        host_end, interface, there.fds["net"], master=index(bridge), mtu=mtu, mac=mac
+    )
     rtnl.transact(pair)
     with _undone_on_failure(host_end):
         if hairpin:
             set_hairpin(host_end, on=True)
         with standing.at(there):
-            eth0 = index("eth0")
+            eth0 = index(interface)
             given = [rtnl.add_address(eth0, ip_interface(address)) for address in addresses]
             up = [rtnl.set_up(eth0), rtnl.set_up(index("lo"))]
             rtnl.transact(*given, *up, *([rtnl.default_route(gateway)] if gateway else []))

@@ -114,6 +114,24 @@ def delete_named(name: str) -> None:
         return
 
 
+def rename_named(name: str, new: str) -> None:
+    """Give a named namespace another name.
+
+    Equivalent to: `ip netns attach NEW …; ip netns delete NAME` (a mounted name cannot be moved).
+
+    Raises:
+        FileExistsError: the new name is taken.
+    """
+    source, target = NETNS / name, NETNS / new
+    os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
+    try:
+        syscalls.mount(str(source), str(target), flags=syscalls.MS_BIND)
+    except BaseException:
+        target.unlink()
+        raise
+    delete_named(name)
+
+
 def net_id(number: int) -> int:
     """What tells one network namespace from another while both are there: its inode."""
     return os.fstat(registry.get(number).fds["net"]).st_ino

@@ -40,6 +40,11 @@ def spawn(argv: list[str], env: dict[str, str], cwd: str, stdio: list[Fd]) -> tu
     return child.pid, Fd(os.pidfd_open(child.pid))
 
 
+def adopt(pid: int) -> None:
+    """Keep the exit code of a child that was started elsewhere, for `exit_code`."""
+    _exit_codes[pid] = None
+
+
 def reap() -> None:
     """Collect every child that has ended: keep the codes of ours, forget the orphans."""
     while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 
+MS_RDONLY: Final = 1
 MS_NOSUID: Final = 2
 MS_NODEV: Final = 4
 MS_NOEXEC: Final = 8
@@ -27,7 +29,24 @@ MS_PRIVATE: Final = 1 << 18
 MS_SHARED: Final = 1 << 20
 MNT_DETACH: Final = 2
 
+RESOLVE_IN_ROOT: Final = 0x10
+
 _PR_SET_PDEATHSIG: Final = 1
+_PR_CAPBSET_READ: Final = 23
+_PR_CAPBSET_DROP: Final = 24
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+_SYS_CLOSE_RANGE: Final = 436
+_CLOSE_RANGE_CLOEXEC: Final = 4
+_LAST_FD: Final = 0xFFFFFFFF
+_SYS_OPENAT2: Final = 437  # the same number on every architecture, as mount_setattr's is
+_SYS_OPEN_TREE: Final = 428
+_SYS_MOUNT_SETATTR: Final = 442
+_MOUNT_ATTR_RDONLY: Final = 1
+_AT_FDCWD: Final = -100
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_RECURSIVE: Final = 0x8000
+_OPEN_TREE_CLONE: Final = 1
 _CAP_SYS_ADMIN: Final = 21
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -67,6 +86,94 @@ def sethostname(name: str) -> None:
     """Name this machine. Equivalent to: `hostname NAME`."""
     raw = name.encode()
     _check(_libc.sethostname(raw, ctypes.c_size_t(len(raw))), f"sethostname {name}")
+
+
+def setdomainname(name: str) -> None:
+    """Set the NIS domain name. Equivalent to: `domainname NAME`."""
+    raw = name.encode()
+    _check(_libc.setdomainname(raw, ctypes.c_size_t(len(raw))), f"setdomainname {name}")
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make a mount the root of this mount namespace. Equivalent to: `pivot_root NEW OLD`."""
+    _check(_libc.pivot_root(new_root.encode(), put_old.encode()), f"pivot_root {new_root}")
+
+
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """Open a path as a process would whose root is the directory `root` (openat2(2)).
+
+    Absolute links and `..` stay below that root, whatever anybody does there meanwhile.
+    """
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT)
+    raw = os.fsencode(path) or b"."
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), raw, how, ctypes.c_size_t(len(how))
+    )
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+    return int(result)
+
+
+def can_clone_mount(path: str) -> bool:
+    """Whether a directory can be had without what is mounted in it, as an overlay wants it.
+
+    Not if a mount in it is locked, which hides something from this user namespace.
+    """
+    fd = _libc.syscall(
+        ctypes.c_long(_SYS_OPEN_TREE),
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(path),
+        ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC),
+    )
+    if fd < 0:
+        return False
+    os.close(fd)
+    return True
+
+
+def make_read_only(fd: int, *, recursive: bool = True) -> None:
+    """Make a mount, and all that is mounted in it, read-only; its other flags stay.
+
+    Equivalent to: `mount -o remount,bind,ro`, for each of them.
+    """
+    wanted = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(fd),
+        b"",
+        ctypes.c_uint(_AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)),
+        wanted,
+        ctypes.c_size_t(len(wanted)),
+    )
+    _check(result, "mount_setattr")
+
+
+def close_at_exec(first: int) -> None:
+    """Let no descriptor from that number on outlive the next exec (close_range(2))."""
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_CLOSE_RANGE),
+        ctypes.c_uint(first),
+        ctypes.c_uint(_LAST_FD),
+        ctypes.c_uint(_CLOSE_RANGE_CLOEXEC),
+    )
+    _check(result, "close_range")
+
+
+def knows_capability(number: int) -> bool:
+    """Whether this kernel has a capability of that number (`PR_CAPBSET_READ`)."""
+    return bool(_libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0) >= 0)
+
+
+def forbid_capability(number: int) -> None:
+    """Take a capability away from whatever this process will execute (`PR_CAPBSET_DROP`)."""
+    _check(_libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0), f"capability {number}")
+
+
+def clear_ambient_capabilities() -> None:
+    """Pass no capability on to a program for its mere being started (`PR_CAP_AMBIENT`)."""
+    zeros = [ctypes.c_ulong(0)] * 3
+    _check(_libc.prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL), *zeros), "prctl")
 
 
 def die_with_parent(signal_number: int) -> None:

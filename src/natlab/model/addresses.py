@@ -45,6 +45,7 @@ class AddressPool(Generic[A]):
     Attributes:
         subnet: The range.
         gateway: The bridge's address; the first host address (.1) unless given.
+        within: Where addresses come from that nobody asked for by number (`--ip-range`).
 
     Raises:
         UsageError: The subnet has one address only, or the gateway is not one of its hosts
@@ -53,15 +54,26 @@ class AddressPool(Generic[A]):
 
     @overload
     def __init__(
-        self: AddressPool[IPv4Address], subnet: IPv4Network, gateway: IPv4Address | None = None
+        self: AddressPool[IPv4Address],
+        subnet: IPv4Network,
+        gateway: IPv4Address | None = None,
+        within: IPv4Network | None = None,
     ) -> None: ...
 
     @overload
     def __init__(
-        self: AddressPool[IPv6Address], subnet: IPv6Network, gateway: IPv6Address | None = None
+        self: AddressPool[IPv6Address],
+        subnet: IPv6Network,
+        gateway: IPv6Address | None = None,
+        within: IPv6Network | None = None,
     ) -> None: ...
 
-    def __init__(self, subnet: Network, gateway: Address | None = None) -> None:
+    def __init__(
+        self,
+        subnet: Network,
+        gateway: Address | None = None,
+        within: Network | None = None,
+    ) -> None:
         if subnet.num_addresses == 1:
             raise UsageError(
                 f"subnet {subnet} has no room for a gateway and a container: "
@@ -73,8 +85,11 @@ class AddressPool(Generic[A]):
         self.gateway: A = self._base + 1 if gateway is None else cast("A", gateway)
         self._check_gateway()
         self._taken = {self._offset(self.gateway)}
-        self._lowest = self._first
-        """No offset below this one is free."""
+        self._lowest, self._highest = self._first, self._last
+        """No offset below the first is free, and none above the second handed out unasked."""
+        if within is not None:
+            self._limit(within)
+        self._range_begin = self._lowest
 
     @property
     def reserved(self) -> frozenset[A]:
@@ -123,7 +138,8 @@ class AddressPool(Generic[A]):
             )
         offset = self._offset(address)
         self._taken.discard(offset)
-        self._lowest = min(self._lowest, offset)
+        if offset >= self._range_begin:
+            self._lowest = min(self._lowest, offset)
 
     def _offset(self, address: A) -> int:
         return int(address) - int(self._base)
@@ -133,7 +149,7 @@ class AddressPool(Generic[A]):
         while offset in self._taken:
             offset += 1
         self._lowest = offset
-        if offset > self._last:
+        if offset > self._highest:
             raise NatlabError(
                 f"no available addresses on this pool ({self.subnet} is full: "
                 "remove a container or use a larger subnet)"
@@ -149,6 +165,15 @@ class AddressPool(Generic[A]):
                 "choose another, or none for the next free one)"
             )
         return offset
+
+    def _limit(self, within: Network) -> None:
+        if within.version != self.subnet.version or not within.subnet_of(self.subnet):  # type: ignore[arg-type]
+            raise UsageError(
+                f"invalid ip-range {within}: parent subnet {self.subnet} doesn't contain it"
+            )
+        begin = int(within.network_address) - int(self._base)
+        self._lowest = max(self._first, begin)
+        self._highest = min(self._last, begin + within.num_addresses - 1)
 
     def _check_inside(self, address: A) -> None:
         if address not in self.subnet:

@@ -30,6 +30,11 @@ def launchers() -> dict[str, str]:
     return scripts
 
 
+def myapp_source() -> str:
+    """The text of the seed's demo application, for the image of it."""
+    return (Path(__file__).resolve().parent / _SCRIPTS["myapp"]).read_text()
+
+
 def path_inside() -> str:
     """The PATH of whatever is started in a lab: our programs, then root's usual places."""
     usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

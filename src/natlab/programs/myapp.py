@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import selectors
+import signal
 import socket
 
 _IP_PKTINFO, _PKTINFO_BYTES = 8, 12  # ip(7): tells the address that a datagram was sent to
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--bind", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--name", default=socket.gethostname(), help="the name to answer with")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # process 1 has no default action
     ready = selectors.DefaultSelector()
     try:
         if options.udp:  # before TCP: whoever can connect finds both

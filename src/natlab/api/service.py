@@ -1,0 +1,68 @@
+"""A lab host's engine at a unix socket: what unmodified Docker clients talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from natlab.api.routes import all_routes
+from natlab.api.server import Server
+from natlab.daemon.engine import Engine
+from natlab.engine.host import Host
+
+
+class DockerEngine:
+    """Docker's Engine API for one host of a lab.
+
+    As a context manager it ends with the block: its containers end, its networks go, and the
+    socket with them. Equivalent to: `dockerd -H unix://PATH` on that host.
+
+    Args:
+        host: The lab host on which containers run.
+        path: Where the socket is made; a directory of its own unless given.
+        icc: Whether containers of the default network reach each other.
+
+    Raises:
+        NatlabError: another server listens at `path`, or docker0's subnet overlaps a route.
+    """
+
+    def __init__(self, host: Host, path: str | Path | None = None, *, icc: bool = True) -> None:
+        with contextlib.ExitStack() as undo:
+            if path is None:
+                directory = tempfile.TemporaryDirectory(prefix="natlab-")
+                undo.callback(directory.cleanup)
+                path = Path(directory.name, "docker.sock")
+            self.engine = Engine(host, icc=icc)
+            undo.callback(self.engine.close)
+            server = Server(path, all_routes(), self.engine)
+            undo.callback(server.close)
+            self._undo = undo.pop_all()
+        self.path = Path(path)
+
+    @property
+    def url(self) -> str:
+        """What belongs into `DOCKER_HOST`: `unix:///…`."""
+        return f"unix://{self.path}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment variables that make a Docker client find it."""
+        return {"DOCKER_HOST": self.url}
+
+    def close(self) -> None:
+        """End it; closing twice does nothing."""
+        self._undo.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

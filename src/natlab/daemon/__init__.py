@@ -1,0 +1,1 @@
+"""The Docker engine's own logic: containers, names and events, on top of the engine room."""

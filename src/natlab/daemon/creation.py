@@ -1,0 +1,200 @@
+"""From a client's wish to a container: `POST /containers/create`."""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+import os
+import random
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Any, Final
+
+from natlab.daemon.container import Container
+from natlab.daemon.network import BRIDGE, HOST, NONE, Endpoint, Network
+from natlab.daemon.running import check_mounts
+from natlab.kernel.confine import Tree
+from natlab.model import identity
+from natlab.model.image_config import effective
+from natlab.model.link_env import parse_link
+from natlab.model.port_bindings import port_specs
+from natlab.model.refusal import Refusal
+
+if TYPE_CHECKING:
+    from natlab.daemon.engine import Engine
+
+_HOST_DEFAULTS: Final[Mapping[str, Any]] = {
+    "Binds": None,
+    "ContainerIDFile": "",
+    "LogConfig": {"Type": "json-file", "Config": {}},
+    "NetworkMode": "bridge",
+    "PortBindings": {},
+    "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    "AutoRemove": False,
+    "VolumesFrom": None,
+    "CapAdd": None,
+    "CapDrop": None,
+    "Dns": [],
+    "DnsOptions": [],
+    "DnsSearch": [],
+    "ExtraHosts": None,
+    "GroupAdd": None,
+    "IpcMode": "private",
+    "Links": None,
+    "PidMode": "",
+    "Privileged": False,
+    "PublishAllPorts": False,
+    "ReadonlyRootfs": False,
+    "SecurityOpt": None,
+    "UTSMode": "",
+    "ShmSize": 64 << 20,
+}
+_NO_PORTS: Final = "conflicting options: port publishing and the container type network mode"
+
+
+def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Container, list[str]]:
+    """Make a container's record and directories; see `Containers.create`."""
+    body = copy.deepcopy(body)
+    host_config = _host_config(body.pop("HostConfig", None) or {})
+    networking = body.pop("NetworkingConfig", None) or {}
+    reference = body.get("Image")
+    if not isinstance(reference, str) or not reference:
+        raise Refusal("no image given: name one, like myapp:v0.0.1 or host")
+    image = engine.images.find(reference)
+    ident = identity.new_id(os.urandom(32))
+    hostname = _hostname(body, host_config, ident)
+    decided = effective(image.config, body, hostname=hostname)
+    name = _name(engine, name)
+    port_specs(decided.exposed, host_config)
+    check_mounts(host_config)
+    directory = f"{engine.directory}/containers/{ident}"
+    container = Container(
+        id=ident,
+        name=name,
+        image=image,
+        image_ref=reference,
+        body={**body, "Hostname": hostname},
+        host_config=host_config,
+        effective=decided,
+        tree=Tree(image.layers, f"{directory}/diff", f"{directory}/work"),
+        directory=directory,
+    )
+    _refuse_contradictions(engine, container)
+    container.endpoints = _endpoints(engine, container, networking.get("EndpointsConfig") or {})
+    return container, []
+
+
+def _name(engine: Engine, wanted: str | None) -> str:
+    if not wanted:
+        taken = {container.name for container in engine.containers}
+        return identity.random_name(random.Random(), taken)  # noqa: S311 - a name, no secret
+    name = identity.check_name(wanted)
+    engine.containers.check_free(name)
+    return name
+
+
+def _host_config(given: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise Refusal("invalid HostConfig: it must be an object")
+    known = {key: value for key, value in given.items() if value is not None}
+    config = {**copy.deepcopy(dict(_HOST_DEFAULTS)), **known}
+    if config["NetworkMode"] in ("", "default"):
+        config["NetworkMode"] = BRIDGE
+    if not config["ShmSize"]:
+        config["ShmSize"] = _HOST_DEFAULTS["ShmSize"]
+    if not (config.get("RestartPolicy") or {}).get("Name"):
+        config["RestartPolicy"] = dict(_HOST_DEFAULTS["RestartPolicy"])
+    if not (config.get("LogConfig") or {}).get("Type"):
+        config["LogConfig"] = copy.deepcopy(_HOST_DEFAULTS["LogConfig"])
+    if config["AutoRemove"] and config["RestartPolicy"]["Name"] != "no":
+        raise Refusal("can't create 'AutoRemove' container with restart policy")
+    return config
+
+
+def _hostname(body: Mapping[str, Any], host_config: Mapping[str, Any], ident: str) -> str:
+    if host_config["NetworkMode"] == HOST:
+        return str(body.get("Hostname") or "")
+    return str(body.get("Hostname") or ident[:12])
+
+
+def _refuse_contradictions(engine: Engine, container: Container) -> None:
+    mode, config = container.network_mode, container.host_config
+    if mode.startswith("container:"):
+        other = engine.containers.find(mode.partition(":")[2])
+        if other is container or other.id == container.id:
+            raise Refusal("cannot join own network", 400)
+        if config["PortBindings"] or config["PublishAllPorts"]:
+            raise Refusal(_NO_PORTS)
+        if config["Links"]:
+            raise Refusal(
+                "conflicting options: container type network can't be used with links."
+                " This would result in undefined behavior"
+            )
+        config["NetworkMode"] = f"container:{other.id}"
+    if mode == HOST and config["Links"]:
+        raise Refusal(
+            "conflicting options: host type networking can't be used with links."
+            " This would result in undefined behavior"
+        )
+    for text in config["Links"] or ():
+        link = parse_link(text)
+        engine.containers.find(link.target)
+
+
+def _endpoints(
+    engine: Engine, container: Container, wanted: Mapping[str, Any]
+) -> dict[str, Endpoint]:
+    mode = container.network_mode
+    if mode.startswith("container:"):
+        return {}
+    first = engine.networks.find(mode)
+    found = {first.id: Endpoint(first)}
+    for reference, settings in wanted.items():
+        network = first if reference in ("default", mode) else engine.networks.find(reference)
+        found[network.id] = endpoint(network, settings or {})
+    if first.name in (HOST, NONE) and len(found) > 1:
+        raise Refusal(
+            f"conflicting options: cannot attach both user-defined and {first.name} networks"
+        )
+    mac = container.body.get("MacAddress")
+    if mac and not found[first.id].wanted_mac:
+        found[first.id].wanted_mac = str(mac)
+    return found
+
+
+def endpoint(network: Network, settings: Mapping[str, Any]) -> Endpoint:
+    """An endpoint as a client asks for it: EndpointSettings of the Engine API.
+
+    Raises:
+        Refusal: an address or aliases where Docker has none, or a malformed one.
+    """
+    asked = settings.get("IPAMConfig") or {}
+    text = asked.get("IPv4Address") or ""
+    aliases = tuple(settings.get("Aliases") or ())
+    if text and not network.user_defined:
+        raise Refusal("user specified IP address is supported on user defined networks only")
+    if aliases and not network.user_defined:
+        raise Refusal(
+            "network-scoped alias is supported only for containers in user defined networks"
+        )
+    if text and not network.chosen_subnet:
+        raise Refusal(
+            "user specified IP address is supported only when connecting to networks with"
+            " user configured subnets"
+        )
+    return Endpoint(
+        network,
+        aliases=aliases,
+        links=tuple(settings.get("Links") or ()),
+        wanted_ip=_ipv4(text) if text else None,
+        wanted_mac=settings.get("MacAddress") or None,
+        options=settings.get("DriverOpts") or {},
+        priority=int(settings.get("GwPriority") or 0),
+    )
+
+
+def _ipv4(text: str) -> IPv4Address:
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError:
+        raise Refusal(f"invalid IPv4 address: {text}") from None

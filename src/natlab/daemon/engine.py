@@ -1,0 +1,131 @@
+"""The engine: the containers, networks and images of one lab host, as Docker's clients see them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Final, Self
+
+from natlab.daemon import running
+from natlab.daemon.container import Container
+from natlab.daemon.containers import Containers
+from natlab.daemon.dns import Resolver
+from natlab.daemon.events import Events
+from natlab.daemon.execs import Execs
+from natlab.daemon.images import Images
+from natlab.daemon.networks import Networks
+from natlab.daemon.plugging import Plugging
+from natlab.daemon.pump import Pump
+from natlab.daemon.transfer import Transfer
+from natlab.engine.host import Host
+from natlab.errors import LabGoneError, NatlabError
+from natlab.kernel import files
+
+DIRECTORY: Final = "/run/natlab/docker"
+"""Where an engine keeps its files on its lab host; gone with the lab."""
+_log = logging.getLogger("natlab.daemon")
+
+
+class Engine:
+    """What `dockerd` is on a real machine, for one lab host.
+
+    As a context manager it ends with the block: its containers end, its networks go.
+    """
+
+    def __init__(self, host: Host, *, icc: bool = True) -> None:
+        self.host = host
+        self.place = host.place
+        self.agent = host.place.agent
+        self.id = str(uuid.uuid4())
+        self.directory = DIRECTORY
+        self.lock = threading.RLock()
+        self.closing = False
+        self._timers: set[threading.Timer] = set()
+        self._sweep()
+        with contextlib.ExitStack() as undo:
+            self.events = Events()
+            self.pump = Pump()
+            undo.callback(self.pump.close)
+            self.resolver = Resolver()
+            undo.callback(self.resolver.close)
+            self.containers = Containers(self)
+            self.execs = Execs(self)
+            self.images = Images(self)
+            self.transfer = Transfer(self)
+            undo.callback(self.transfer.close)
+            self.plugging = Plugging(self)
+            self.networks = Networks(self, icc=icc)
+            undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _sweep(self) -> None:
+        """Take away what an engine that was killed has left on this host."""
+        directory = f"{self.directory}/containers"
+        left = self.place.call(files.list_directory, directory)
+        names = self.place.call(files.read_all, *(f"{directory}/{ident}/name" for ident in left))
+        for name in names.values():
+            sandbox = self.host.find_container(name)
+            if sandbox is not None:
+                sandbox.remove()
+        for bridge in self.place.call(files.read_all, f"{self.directory}/bridges").values():
+            for network in self.host.networks():
+                if network.bridge in bridge.split():
+                    network.remove()
+        if left:
+            _log.warning("took away %d containers of an engine that was killed", len(left))
+        self.place.call(files.remove_trees, self.directory)
+
+    def after(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something later, unless the engine has ended by then."""
+
+        def run() -> None:
+            self._timers.discard(timer)
+            self.pump.later(work)
+
+        timer = threading.Timer(seconds, run)
+        timer.daemon = True
+        with self.lock:
+            if self.closing:
+                return
+            self._timers.add(timer)
+        timer.start()
+
+    def resolv_conf(self) -> str:
+        """The lab host's own `/etc/resolv.conf`."""
+        return self.place.call(files.read_all, "/etc/resolv.conf").get("/etc/resolv.conf", "")
+
+    def pid_of(self, container: Container) -> int:
+        """The number of its first process in the sandbox; 0 if it does not run."""
+        return container.program.pid if container.program and container.state.running else 0
+
+    def files_changed(self, container: Container) -> None:
+        """Write a running container's hosts and resolv.conf again: its networks are others now."""
+        running.write_files(self, container)
+
+    def close(self) -> None:
+        """End every container, take the networks away, and let go of the host."""
+        with self.lock:
+            if self.closing:
+                return
+            self.closing = True
+            timers, self._timers = set(self._timers), set()
+        for timer in timers:
+            timer.cancel()
+        with contextlib.suppress(LabGoneError):
+            for container in self.containers:
+                with contextlib.suppress(NatlabError):
+                    self.containers.remove(container, force=True)
+            self.networks.close()
+            self.place.call(files.remove_trees, self.directory)
+        self.events.close()
+        self.pump.close()
+        self.resolver.close()
+        self.transfer.close()

@@ -1,0 +1,37 @@
+"""An image: a root tree in layers, and what to run in it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from natlab.model.image_config import ImageConfig
+
+MACHINE: Final = "/"
+"""The layer that stands for the machine's own root tree."""
+
+
+@dataclass(eq=False)
+class Image:
+    """An image of the engine."""
+
+    id: str
+    """`sha256:` and 64 hexadecimal digits."""
+    config: ImageConfig
+    layers: tuple[str, ...]
+    """Directories on the lab host, topmost first; `MACHINE` can only be the last."""
+    tags: list[str] = field(default_factory=list)
+    """Familiar names with their tags: `myapp:v0.0.1`."""
+    created: int = field(default_factory=time.time_ns)
+    size: int = 0
+    comment: str = ""
+    diff_ids: tuple[str, ...] = ()
+    """The digests of the layers' tar files, lowest first; none of the machine's own tree."""
+    raw_config: bytes = b""
+    """The image's config as it came; its digest is the id."""
+
+    @property
+    def of_the_machine(self) -> bool:
+        """Whether the machine's own tree is underneath."""
+        return MACHINE in self.layers

@@ -1,0 +1,279 @@
+"""The networks of an engine: the three that come with it, and those that clients make."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, Any, Final
+
+from natlab.daemon.network import BRIDGE, HOST, NONE, PREDEFINED, Network
+from natlab.engine.host import DOCKER0
+from natlab.errors import UsageError
+from natlab.model import identity
+from natlab.model.addresses import Route, check_subnet, pick_subnet
+from natlab.model.names import bridge_name, check_interface_name
+from natlab.model.refusal import Refusal
+
+if TYPE_CHECKING:
+    from natlab.daemon.engine import Engine
+
+_BR: Final = "com.docker.network.bridge."
+_MTU: Final = "com.docker.network.driver.mtu"
+_ICC: Final = f"{_BR}enable_icc"
+_MASQUERADE: Final = f"{_BR}enable_ip_masquerade"
+_NETWORK_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_NAME: Final = f"{_BR}name"
+
+
+class Networks:
+    """Every network of an engine."""
+
+    def __init__(self, engine: Engine, *, icc: bool = True) -> None:
+        self._engine = engine
+        self._by_id: dict[str, Network] = {}
+        host = engine.host
+        bridges = {bridge.bridge: bridge for bridge in host.networks()}
+        self._docker0_is_ours = DOCKER0 not in bridges
+        self.docker0 = bridges.get(DOCKER0) or host.add_docker0(icc=icc)
+        self._add_predefined()
+
+    def __iter__(self) -> Iterator[Network]:
+        return iter(list(self._by_id.values()))
+
+    def find(self, reference: str) -> Network:
+        """A network by id, name, or the beginning of its id.
+
+        Raises:
+            Refusal: `network X not found` (404).
+        """
+        names = {network.id: network.name for network in self}
+        return self._by_id[identity.resolve(reference, names, "network")]
+
+    def _add_predefined(self) -> None:
+        bridge = self.docker0
+        self._add(
+            BRIDGE,
+            "bridge",
+            bridge=bridge,
+            ipam=_ipam(bridge.subnet, bridge.gateway),
+            options={
+                f"{_BR}default_bridge": "true",
+                _ICC: str(bridge.icc).lower(),
+                _MASQUERADE: "true",
+                f"{_BR}host_binding_ipv4": "0.0.0.0",
+                _NAME: bridge.bridge,
+                _MTU: str(bridge.mtu),
+            },
+        )
+        self._add(HOST, "host")
+        self._add(NONE, "null")
+
+    def _add(self, name: str, driver: str, ident: str = "", **settings: Any) -> Network:
+        network = Network(ident or identity.new_id(os.urandom(32)), name, driver, **settings)
+        self._by_id[network.id] = network
+        return network
+
+    def create(self, body: Mapping[str, Any]) -> Network:
+        """Make a network: a bridge of its own on the lab host.
+
+        Equivalent to: `docker network create --subnet … NAME`.
+
+        Raises:
+            Refusal: the name is taken (409) or reserved (403), the subnet overlaps another (403),
+                or the request makes no sense (400).
+        """
+        name = _text(body, "Name")
+        if name in PREDEFINED:
+            raise Refusal(f"operation is not permitted on predefined {name} network", 403)
+        check_network_name(name)
+        driver = _text(body, "Driver") or "bridge"
+        if driver != "bridge":
+            raise Refusal(
+                f"could not find plugin {driver} in v1 plugin registry: plugin not found", 404
+            )
+        if body.get("EnableIPv6"):
+            raise Refusal("natlab's networks are IPv4 only: leave --ipv6 out", 501)
+        with self._engine.lock:
+            if any(network.name == name for network in self):
+                raise Refusal(f"network with name {name} already exists", 409)
+            network = self._create(name, body)
+        self._tell(network, "create")
+        return network
+
+    def _create(self, name: str, body: Mapping[str, Any]) -> Network:
+        ident = identity.new_id(os.urandom(32))
+        options = _strings(body, "Options")
+        ipam = body.get("IPAM") or {}
+        asked = (ipam.get("Config") or [{}])[0] or {}
+        subnet, chosen = self._subnet(asked)
+        gateway = _address(asked.get("Gateway"), "gateway") or subnet[1]
+        internal = bool(body.get("Internal"))
+        host = self._engine.host
+        bridge = host.add_network(
+            _bridge(options.get(_NAME), ident),
+            f"{gateway}/{subnet.prefixlen}",
+            icc=options.get(_ICC, "true") != "false",
+            mtu=_mtu(options),
+            internal=internal,
+            within=_network(asked.get("IPRange"), "ip range"),
+        )
+        try:
+            for taken in (asked.get("AuxiliaryAddresses") or {}).values():
+                bridge.pool.allocate(_address(taken, "auxiliary address"))
+            if not internal and options.get(_MASQUERADE, "true") != "false":
+                bridge.masquerade()
+            bridge.forward()
+        except BaseException:
+            bridge.remove()
+            raise
+        return self._add(
+            name,
+            "bridge",
+            ident,
+            bridge=bridge,
+            internal=internal,
+            attachable=bool(body.get("Attachable")),
+            chosen_subnet=chosen,
+            ipam=_ipam(subnet, gateway, ipam, asked),
+            options=options,
+            labels=_strings(body, "Labels"),
+        )
+
+    def _subnet(self, asked: Mapping[str, Any]) -> tuple[IPv4Network, bool]:
+        """The subnet, and whether the client named it."""
+        host = self._engine.host
+        used = [network.bridge.subnet for network in self if network.bridge]
+        routes = [
+            Route(
+                IPv4Network(entry.dst),
+                entry.dev,
+                entry.table_name,
+                IPv4Address(entry.gateway) if entry.gateway else None,
+            )
+            for entry in host.routes()
+            if entry.dst != "default"
+        ]
+        wanted = _network(asked.get("Subnet"), "subnet")
+        if wanted is None:
+            return pick_subnet([*used, *routes]), False
+        try:
+            check_subnet(wanted, networks=used, routes=routes)
+        except UsageError as error:
+            raise Refusal(f"invalid pool request: {error}", 403) from error
+        return wanted, True
+
+    def remove(self, network: Network) -> None:
+        """Remove a network and its bridge. Equivalent to: `docker network rm NAME`.
+
+        Raises:
+            Refusal: it comes with the engine, or running containers are in it (403).
+        """
+        if network.predefined:
+            raise Refusal(f"{network.name} is a pre-defined network and cannot be removed", 403)
+        with self._engine.lock:
+            if network.endpoints:
+                active = " ".join(
+                    f'name:"{self._engine.containers.find(ident).name}" id:"{endpoint.id[:12]}"'
+                    for ident, endpoint in network.endpoints.items()
+                )
+                raise Refusal(
+                    "error while removing network: network"
+                    f" {network.name} has active endpoints ({active})",
+                    403,
+                )
+            self._remove(network)
+        self._tell(network, "destroy")
+
+    def _remove(self, network: Network) -> None:
+        if network.bridge is not None:
+            network.bridge.remove()
+        self._by_id.pop(network.id, None)
+        for container in self._engine.containers:
+            container.endpoints.pop(network.id, None)
+
+    def close(self) -> None:
+        """Remove what the engine has made on the lab host."""
+        for network in self:
+            if network.bridge is not None and (network.user_defined or self._docker0_is_ours):
+                self._remove(network)
+
+    def unused(self) -> list[Network]:
+        """The client's networks in which no container is, running or not."""
+        wanted = {ident for container in self._engine.containers for ident in container.endpoints}
+        return [n for n in self if not n.predefined and n.id not in wanted]
+
+    def _tell(self, network: Network, action: str) -> None:
+        attributes = {"name": network.name, "type": network.driver}
+        self._engine.events.tell("network", action, network.id, attributes)
+
+
+def check_network_name(name: str) -> None:
+    """Check that a network can be called so (moby `daemon/network.go`).
+
+    Raises:
+        Refusal: it cannot (400).
+    """
+    if not _NETWORK_NAME.fullmatch(name):
+        raise Refusal(f"invalid network name {name!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+
+
+def _ipam(
+    subnet: IPv4Network,
+    gateway: IPv4Address,
+    ipam: Mapping[str, Any] | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    asked = {key: value for key, value in (asked or {}).items() if value}
+    config = {**asked, "Subnet": str(subnet), "Gateway": str(gateway)}
+    return {"Driver": "default", "Options": (ipam or {}).get("Options") or {}, "Config": [config]}
+
+
+def _bridge(wanted: str | None, ident: str) -> str:
+    if not wanted:
+        return bridge_name(ident)
+    check_interface_name(wanted)
+    return wanted
+
+
+def _mtu(options: Mapping[str, str]) -> int:
+    text = options.get(_MTU, "1500")
+    if not text.isdigit() or not 68 <= int(text) <= 65535:  # noqa: PLR2004 - RFC 791, IP's limit
+        raise Refusal(f"invalid MTU {text!r}: give a number from 68 to 65535")
+    return int(text)
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    value = body.get(key) or ""
+    if not isinstance(value, str):
+        raise Refusal(f"invalid {key}: it must be a string")
+    return value
+
+
+def _strings(body: Mapping[str, Any], key: str) -> dict[str, str]:
+    value = body.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise Refusal(f"invalid {key}: it must be an object of strings")
+    return {str(name): str(text) for name, text in value.items()}
+
+
+def _network(text: Any, what: str) -> IPv4Network | None:
+    if not text:
+        return None
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        raise Refusal(
+            f"invalid network config: invalid {what} {text}: give one like 10.1.0.0/16"
+        ) from None
+
+
+def _address(text: Any, what: str) -> IPv4Address | None:
+    if not text:
+        return None
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError:
+        raise Refusal(f"invalid network config: invalid {what} {text}") from None

@@ -1,0 +1,211 @@
+"""What a container is run with: its files, its mounts, its environment, its confinement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from natlab.daemon.container import Container
+from natlab.daemon.network import HOST
+from natlab.kernel import files
+from natlab.kernel.confine import Confinement, Entry, Mount
+from natlab.model.etc_files import HostsLine, hostname_file, hosts_file, resolv_conf
+from natlab.model.link_env import link_env, parse_link
+from natlab.model.port_bindings import exposed_ports
+from natlab.model.refusal import Refusal
+
+if TYPE_CHECKING:
+    from natlab.daemon.engine import Engine
+
+_FILES: Final = {
+    "/etc/hosts": "hosts",
+    "/etc/hostname": "hostname",
+    "/etc/resolv.conf": "resolv.conf",
+}
+_BIND_FIELDS: Final = 3
+
+
+def write_files(engine: Engine, container: Container) -> None:
+    """Write `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf` of a container, in place.
+
+    A container in another one's network has that one's files, as with Docker.
+    """
+    if container.network_mode.startswith("container:"):
+        return
+    config, addresses = container.host_config, []
+    if container.network_mode == HOST:
+        hosts = engine.place.call(files.read_all, "/etc/hosts").get("/etc/hosts", "")
+    else:
+        addresses = [e.address for e in container.endpoints.values() if e.address]
+        hosts = hosts_file(
+            container.hostname,
+            addresses,
+            domainname=str(container.body.get("Domainname") or ""),
+            extra=config["ExtraHosts"] or (),
+            links=_linked(engine, container),
+            gateway=engine.networks.docker0.gateway,
+        )
+    embedded = any(e.network.user_defined for e in container.endpoints.values())
+    resolv = resolv_conf(
+        engine.resolv_conf(),
+        embedded=embedded,
+        servers=config["Dns"] or (),
+        search=config["DnsSearch"] or (),
+        options=config["DnsOptions"] or (),
+    )
+    texts = {
+        "hosts": hosts,
+        "hostname": hostname_file(container.hostname),
+        "resolv.conf": resolv.text,
+        "name": container.name,
+    }
+    paths = {f"{container.directory}/{name}": text for name, text in texts.items()}
+    engine.place.call(files.write_all, paths)
+
+
+def _linked(engine: Engine, container: Container) -> list[HostsLine]:
+    """The hosts lines of `--link` on the default network: alias, id, name."""
+    lines = []
+    for text in container.host_config["Links"] or ():
+        link = parse_link(text)
+        child = engine.containers.find(link.target)
+        for endpoint in child.endpoints.values():
+            if endpoint.address and not endpoint.network.user_defined:
+                names = (link.alias, child.hostname, child.name)
+                lines.append(HostsLine(endpoint.address, tuple(dict.fromkeys(names))))
+    return lines
+
+
+def confinement(engine: Engine, container: Container) -> Confinement:
+    """How a container's first process is started."""
+    config = container.host_config
+    place = engine.plugging.place(container)
+    owner = container
+    if container.network_mode.startswith("container:"):
+        owner = engine.plugging.shared_with(container)
+    return Confinement(
+        argv=container.effective.argv,
+        env=environment(engine, container),
+        cwd=container.effective.cwd or "/",
+        user=container.effective.user,
+        hostname=owner.hostname if owner is not container else container.hostname,
+        domainname=str(container.body.get("Domainname") or ""),
+        network=place.number if place is not None else None,
+        tree=container.tree,
+        mounts=(*_etc_mounts(owner), *mounts(config)),
+        tty=container.tty,
+        window=_window(config),
+        read_only=bool(config["ReadonlyRootfs"]),
+        capabilities=_capabilities(config),
+        privileged=bool(config["Privileged"]),
+        sysctls=dict(config.get("Sysctls") or {}),
+        shm_size=int(config["ShmSize"]),
+    )
+
+
+def entry(container: Container, argv: Sequence[str], body: Mapping[str, Any]) -> Entry:
+    """How `docker exec` starts a program in a container."""
+    env = {**_pairs(container.effective.env), **_pairs(body.get("Env") or ())}
+    if body.get("Tty"):
+        env.setdefault("TERM", "xterm")
+    return Entry(
+        argv=tuple(argv),
+        env=env,
+        cwd=str(body.get("WorkingDir") or container.effective.cwd or "/"),
+        user=str(body.get("User") or container.effective.user),
+        tty=bool(body.get("Tty")),
+        window=_window(body),
+        privileged=bool(body.get("Privileged")),
+        capabilities=_capabilities(container.host_config),
+    )
+
+
+def environment(engine: Engine, container: Container) -> dict[str, str]:
+    """The environment: what links give, then the image's and the container's own."""
+    env: dict[str, str] = {}
+    for text in container.host_config["Links"] or ():
+        link = parse_link(text)
+        child = engine.containers.find(link.target)
+        for endpoint in child.endpoints.values():
+            if endpoint.address and not endpoint.network.user_defined:
+                ports = exposed_ports(child.effective.exposed)
+                given = link_env(
+                    container.name, link.alias, endpoint.address, ports, child.effective.env
+                )
+                env |= _pairs(given)
+    return env | _pairs(container.effective.env)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _window(settings: Mapping[str, Any]) -> tuple[int, int]:
+    rows, columns = settings.get("ConsoleSize") or (0, 0)
+    return int(rows), int(columns)
+
+
+def _capabilities(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is added to Docker's usual ones, and what is dropped."""
+    return tuple(config["CapAdd"] or ()), tuple(config["CapDrop"] or ())
+
+
+def _etc_mounts(owner: Container) -> list[Mount]:
+    return [
+        Mount(source=f"{owner.directory}/{name}", target=target) for target, name in _FILES.items()
+    ]
+
+
+def mounts(config: Mapping[str, Any]) -> list[Mount]:
+    """The directories of the lab host, and the memory file systems, that it was given.
+
+    Raises:
+        Refusal: malformed (400), or a volume with a name (501).
+    """
+    found = [_bind(text) for text in config.get("Binds") or ()]
+    for target, options in (config.get("Tmpfs") or {}).items():
+        found.append(Mount(source="tmpfs", target=target, kind="tmpfs", options=options))
+    found += [_mount(item) for item in config.get("Mounts") or ()]
+    return found
+
+
+def check_mounts(config: Mapping[str, Any]) -> None:
+    """Refuse a container whose mounts cannot be had; see `mounts`."""
+    mounts(config)
+    if config.get("VolumesFrom"):
+        raise Refusal("natlab has no volumes yet: leave --volumes-from out", 501)
+
+
+def _bind(text: str) -> Mount:
+    parts = text.split(":")
+    if not 2 <= len(parts) <= _BIND_FIELDS or not all(parts[:2]):  # noqa: PLR2004 - SRC:DST
+        raise Refusal(f"invalid volume specification: '{text}'")
+    source, target, *modes = parts
+    return _checked(source, target, read_only="ro" in ",".join(modes).split(","), text=text)
+
+
+def _checked(source: str, target: str, *, read_only: bool, text: str) -> Mount:
+    if not target.startswith("/"):
+        raise Refusal(
+            f"invalid volume specification: '{text}': invalid mount config for type \"bind\":"
+            f" invalid mount path: '{target}' mount path must be absolute"
+        )
+    if target == "/":
+        raise Refusal("invalid specification: destination can't be '/'")
+    if not source.startswith("/"):
+        raise Refusal(
+            f"natlab has no volumes yet: {source!r} names one; give a directory of the lab host,"
+            " like /srv/data",
+            501,
+        )
+    return Mount(source=source, target=target, read_only=read_only)
+
+
+def _mount(item: Mapping[str, Any]) -> Mount:
+    kind, target = item.get("Type"), str(item.get("Target") or "")
+    if kind == "tmpfs":
+        return Mount(source="tmpfs", target=target, kind="tmpfs")
+    if kind != "bind":
+        raise Refusal(f"natlab has no mounts of type {kind} yet: bind and tmpfs are there", 501)
+    source = str(item.get("Source") or "")
+    return _checked(source, target, read_only=bool(item.get("ReadOnly")), text=target)

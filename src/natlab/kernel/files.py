@@ -1,0 +1,47 @@
+"""Files and directories of the machine in which the caller stands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_all(texts: Mapping[str, str], mode: int = 0o644) -> None:
+    """Write files, each over what was in it: who has one mounted sees the new text.
+
+    Directories are made as needed.
+    """
+    for name, text in texts.items():
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+
+def make_directories(*names: str) -> None:
+    """Make directories, and those above them; already there is fine. Compare: `mkdir -p`."""
+    for name in names:
+        Path(name).mkdir(parents=True, exist_ok=True)
+
+
+def remove_trees(*names: str) -> None:
+    """Remove directories with all that is in them; already gone is fine. Compare: `rm -rf`.
+
+    Links are removed, never followed.
+    """
+    for name in names:
+        if os.path.lexists(name):
+            shutil.rmtree(name)
+
+
+def read_all(*names: str) -> dict[str, str]:
+    """The texts of those files that are there."""
+    return {name: Path(name).read_text() for name in names if Path(name).is_file()}
+
+
+def list_directory(name: str) -> list[str]:
+    """The names in a directory, sorted; none if it is not there."""
+    path = Path(name)
+    return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []

@@ -1,0 +1,80 @@
+"""What is mounted in a container besides its files: what `docker run -v` and `--tmpfs` ask for."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Final
+
+from natlab.errors import ExecError
+from natlab.kernel import syscalls
+from natlab.kernel.inside import Inside
+from natlab.kernel.rootfs import Mount
+
+_FLAGS: Final = {
+    "ro": syscalls.MS_RDONLY,
+    "nosuid": syscalls.MS_NOSUID,
+    "nodev": syscalls.MS_NODEV,
+    "noexec": syscalls.MS_NOEXEC,
+}
+_POSITIVE: Final = {"rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec"}
+
+
+def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
+    """Mount things in a container's root, in the order given.
+
+    Raises:
+        ExecError: one of them cannot be mounted; the message names it.
+    """
+    for mount in mounts:
+        try:
+            if mount.kind == "tmpfs":
+                _tmpfs(inside, mount)
+            else:
+                _bind(inside, mount)
+        except OSError as error:
+            raise ExecError(
+                f'error mounting "{mount.source}" to rootfs at "{mount.target}":'
+                f" {(error.strerror or str(error)).lower()}"
+            ) from error
+
+
+def _bind(inside: Inside, mount: Mount) -> None:
+    """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`."""
+    try:
+        directory = stat.S_ISDIR(Path(mount.source).stat().st_mode)
+    except FileNotFoundError:
+        raise ExecError(
+            f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
+        ) from None
+    inside.make(mount.target, directory=directory)
+    with inside.at(mount.target) as target:
+        syscalls.mount(mount.source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
+    if mount.read_only:
+        seal(inside, mount.target)
+
+
+def _tmpfs(inside: Inside, mount: Mount) -> None:
+    """Equivalent to: `mount -t tmpfs -o OPTIONS tmpfs ROOT/TARGET`."""
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC  # Docker's own
+    data = []
+    for option in filter(None, mount.options.split(",")):
+        if option in _FLAGS:
+            flags |= _FLAGS[option]
+        elif option in _POSITIVE:
+            flags &= ~_FLAGS[_POSITIVE[option]]
+        else:
+            data.append(option)
+    inside.make(mount.target, directory=True)
+    if not any(option.startswith("mode=") for option in data):
+        data.append("mode=1777")
+    with inside.at(mount.target) as target:
+        syscalls.mount("tmpfs", target, "tmpfs", flags, ",".join(data))
+    if mount.read_only:
+        seal(inside, mount.target)
+
+
+def seal(inside: Inside, path: str) -> None:
+    """Make what is mounted there, and below, read-only."""
+    with inside.at(path) as target:
+        syscalls.make_read_only(int(target.rpartition("/")[2]))
