@@ -15,6 +15,7 @@ import pytest
 from natlab.api.http import Hijack, Routes, Server, Stream, text_response
 
 LONG = 60
+SIZE = 1_000_000  # more than a socket takes at once
 
 
 class Context:
@@ -134,6 +135,48 @@ def test_a_client_that_leaves_wakes_and_closes_a_stream_that_waits(server, conte
     with client(server, STREAM) as sock:
         received(sock, until=b"\r\n\r\n")
     assert [context.saw(), context.saw()] == ["items closed", "on_close"]
+
+
+def test_a_client_that_sends_no_more_has_left_a_stream(server, context) -> None:
+    context.stream = endless(context)
+    with client(server, STREAM) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        assert [context.saw(), context.saw()] == ["items closed", "on_close"]
+        assert received(sock).endswith(b"0\r\n\r\n")
+
+
+def test_one_connection_may_carry_stream_after_stream(server, context) -> None:
+    context.stream = endless(context)
+    with client(server, b"") as sock:
+        for _ in range(3):
+            sock.sendall(STREAM)
+            received(sock, until=b"\r\n\r\n")
+            context.items.put(None)
+            assert received(sock, until=b"0\r\n\r\n")
+            assert [context.saw(), context.saw()] == ["items closed", "on_close"]
+
+
+def test_any_iterator_with_a_close_is_closed(server, context) -> None:
+    class Items:
+        def __init__(self) -> None:
+            self.left = [b"two", b"one"]
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            return self.left.pop()
+
+        def close(self) -> None:
+            context.seen.put("closed")
+
+    items = Items()
+    context.stream = lambda _request: Stream(items)
+    with client(server, STREAM) as sock:
+        assert received(sock, until=b"0\r\n\r\n").endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+    assert context.saw() == "closed"
 
 
 def test_a_stream_that_never_began_is_closed_too(server, context) -> None:
@@ -444,7 +487,7 @@ def test_pieces_sent_by_several_threads_stay_together(server, context) -> None:
     def talk(channel) -> None:
         threads = [
             threading.Thread(
-                target=lambda letter=letter: [channel.send(letter * 5000) for _ in range(200)]
+                target=lambda letter=letter: [channel.send(letter * SIZE) for _ in range(10)]
             )
             for letter in (b"a", b"b")
         ]
@@ -457,8 +500,8 @@ def test_pieces_sent_by_several_threads_stay_together(server, context) -> None:
     with client(server, UPGRADE) as sock:
         received(sock, until=b"\r\n\r\n")
         data = received(sock)
-    pieces = {data[at : at + 5000] for at in range(0, len(data), 5000)}
-    assert (len(data), pieces) == (2_000_000, {b"a" * 5000, b"b" * 5000})
+    pieces = {data[at : at + SIZE] for at in range(0, len(data), SIZE)}
+    assert (len(data), pieces) == (20 * SIZE, {b"a" * SIZE, b"b" * SIZE})
 
 
 @KINDS

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import logging
 import os
+import re
 import socket
 import stat
 import threading
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -355,6 +358,13 @@ def test_a_client_that_waits_is_told_to_continue_when_the_body_is_wanted(server)
         assert answers.answer()[0].status == 201
 
 
+def test_a_client_that_waits_is_not_told_so_when_nobody_wants_its_body(server) -> None:
+    with client(server) as sock, reader(sock) as answers:
+        sock.sendall(post("/ignore", b"{}", "Expect: 100-continue") + post("/echo", b"{}"))
+        assert answers.answer()[0].status == 204
+        assert answers.answer()[0].status == 201
+
+
 def test_a_client_that_waits_is_refused_before_it_sends(server) -> None:
     with client(server) as sock, reader(sock) as answers:
         head = post("/nothing", bytes(1 << 20), "Expect: 100-continue").partition(b"\0")[0]
@@ -464,6 +474,23 @@ def test_the_umask_does_not_matter(tmp_path, mask) -> None:
         os.umask(old)
 
 
+def test_the_socket_file_is_born_private(tmp_path, monkeypatch) -> None:
+    born = []
+    chmod = Path.chmod
+
+    def look_first(path: Path, mode: int) -> None:
+        born.append(stat.S_IMODE(path.lstat().st_mode))
+        chmod(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", look_first)
+    old = os.umask(0)
+    try:
+        Server(tmp_path / "s", table(), {}).close()
+    finally:
+        os.umask(old)
+    assert born == [0o600]
+
+
 def test_a_dead_servers_socket_is_replaced(tmp_path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "s"))
@@ -481,25 +508,18 @@ def test_a_living_server_is_left_alone(server, descriptors) -> None:
     assert descriptors() == before
 
 
-def test_only_one_of_many_servers_gets_the_path(tmp_path) -> None:
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(tmp_path / "s"))
-    made, refused = [], []
-    together = threading.Barrier(8)
-
-    def begin() -> None:
-        together.wait()
-        try:
-            made.append(Server(tmp_path / "s", table(), {}))
-        except NatlabError as error:
-            refused.append(error)
-
-    threads = [threading.Thread(target=begin) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(made), len(refused)) == (1, 7)
+def test_servers_take_their_turn_in_looking_for_a_free_path(tmp_path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    made: list[Server] = []
+    other = threading.Thread(target=lambda: made.append(Server(tmp_path / "s", table(), {})))
+    other.start()
+    waits = re.compile(rf"-> FLOCK .*:{tmp_path.stat().st_ino} ")
+    while other.is_alive() and not waits.search(Path("/proc/locks").read_text()):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    os.close(folder)
+    other.join()
     made[0].close()
 
 

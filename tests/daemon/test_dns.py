@@ -288,6 +288,23 @@ def test_a_second_one_in_the_same_container_takes_the_first_ones_place(web, reso
     assert values(ask(web, "web")) == ["10.0.0.1"]
 
 
+def test_a_program_that_keeps_its_socket_is_answered_by_the_next_one_too(web, resolver):
+    with udp(web) as sock:
+
+        def asked():
+            sock.send(question("web").pack())
+            return values(DNSRecord.parse(sock.recv(512)))
+
+        first = resolver.attach(web.place, Names())
+        assert asked() == ["172.17.0.2"]
+        first.close()
+        sock.send(question("web").pack())
+        with pytest.raises(ConnectionRefusedError):
+            sock.recv(512)
+        resolver.attach(web.place, Names())
+        assert asked() == ["172.17.0.2"]
+
+
 # What it passes on
 
 

@@ -58,6 +58,7 @@ def test_words_end_at_white_space_outside_quotes(text, words):
         ('"$A"', "one"),
         ("'$A'", "$A"),
         ("\\$A", "$A"),
+        ("'\\$A'", "\\$A"),
         ('"\\$A \\" \\n"', '$A " \\n'),
         ("a'b'\"c\"", "abc"),
         ("$", "$"),

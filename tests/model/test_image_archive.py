@@ -202,13 +202,21 @@ def test_of_an_index_for_several_machines_this_ones_image_is_taken():
     assert text.startswith("no image for linux/s390x in blobs/sha256/")
 
 
+def test_an_attestation_is_no_image():
+    layout = Layout()
+    attestation = {"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    layout.index(layout.image(config(comment="attestation"), **attestation), layout.image(config()))
+    (image,) = read(layout.files)
+    assert image.config == config()
+
+
 def test_an_index_that_names_a_blob_that_is_not_there_is_refused():
     layout = Layout()
     layout.index({"digest": BASE})
+    path = f"blobs/sha256/{BASE[7:]}"
     assert refused(read, layout.files) == (
         400,
-        f'the archive is incomplete: index.json names "blobs/sha256/{BASE[7:]}", '
-        "which is not in it",
+        f'the archive is incomplete: index.json names "{path}", which is not in it',
     )
 
 

@@ -17,6 +17,14 @@ def changed(*changes, **config):
     return apply_changes(ImageConfig(**config), changes)
 
 
+def outcome(call, *args):
+    """Give what came out, the refusal if it was refused."""
+    try:
+        return call(*args)
+    except Refusal as refusal:
+        return refusal
+
+
 def refused(*changes, **config):
     with pytest.raises(Refusal) as refusal:
         changed(*changes, **config)
@@ -43,7 +51,8 @@ def test_a_command_has_a_json_form_and_a_shell_form(change, cmd):
 
 
 def test_the_shell_form_takes_the_images_shell():
-    assert changed("CMD dir", shell=("bash", "-lc")).cmd == ("bash", "-lc", "dir")
+    config = ImageConfig(shell=("bash", "-lc"))  # noqa: S604 - a value, nothing runs
+    assert apply_changes(config, ["CMD dir"]).cmd == ("bash", "-lc", "dir")
 
 
 def test_an_entrypoint_drops_the_cmd_that_was_there_before():
@@ -172,11 +181,9 @@ def test_no_change_changes_nothing():
 
 @given(st.lists(st.text(max_size=20), max_size=3))
 def test_any_changes_are_applied_or_refused(changes):
-    try:
-        assert isinstance(changed(*changes), ImageConfig)
-    except Refusal as refusal:
-        assert refusal.status == 400
-        assert "\n" not in str(refusal)
+    result = outcome(changed, *changes)
+    assert isinstance(result, ImageConfig) or result.status == 400
+    assert isinstance(result, ImageConfig) or "\n" not in str(result)
 
 
 @given(
@@ -184,7 +191,5 @@ def test_any_changes_are_applied_or_refused(changes):
     st.text(alphabet="aA=$\\{}\"'[] :-+8/", max_size=15),
 )
 def test_any_argument_is_taken_or_refused(instruction, text):
-    try:
-        assert isinstance(changed(f"{instruction} {text}"), ImageConfig)
-    except Refusal as refusal:
-        assert refusal.status == 400
+    result = outcome(changed, f"{instruction} {text}")
+    assert isinstance(result, ImageConfig) or result.status == 400

@@ -63,6 +63,8 @@ def test_the_first_port_is_the_lowest_of_tcp():
     ports = [Exposed(53, "udp"), Exposed(8080), Exposed(443)]
     assert link_env("web", "db", DB, ports)[0] == "DB_PORT=tcp://172.17.0.2:443"
     assert link_env("web", "db", DB, ports[:1])[0] == "DB_PORT=udp://172.17.0.2:53"
+    ports = [Exposed(22, "sctp"), Exposed(8080)]
+    assert link_env("web", "db", DB, ports)[0] == "DB_PORT=tcp://172.17.0.2:8080"
 
 
 def test_a_run_of_ports_gives_its_ends_behind_its_last_port():

@@ -89,7 +89,7 @@ class Connection:
             data = self.sock.recv(_READ)
         except OSError as error:
             raise ClientLeftError(f"the client's connection broke: {error}") from None
-        if not data and (self._http.their_state is not h11.IDLE or self._http.trailing_data[0]):
+        if not data and self._http.their_state is not h11.IDLE:
             raise ClientLeftError("the client left in the middle of its request")
         return data
 
@@ -107,7 +107,7 @@ class Connection:
 
     def answer(self, status: int, headers: Headers, data: bytes) -> None:
         """Send a whole answer, without `data` if the request was a HEAD."""
-        if self._http.they_are_waiting_for_100_continue or self.unread:
+        if self.unread:
             headers = [*headers, *_CLOSE.items()]
         out = self._http.send(_head(status, headers))
         if data and not self._head_only:
@@ -143,7 +143,7 @@ class Connection:
 
     def again(self) -> bool:
         """Get ready for the next request; False if there can be none."""
-        if self._handed_over or self.unread or set(self._http.states.values()) != {h11.DONE}:
+        if self.unread or set(self._http.states.values()) != {h11.DONE}:
             return False
         self._http.start_next_cycle()
         return True

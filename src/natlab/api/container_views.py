@@ -147,7 +147,7 @@ def _config(container: Container) -> dict[str, Any]:
         "Tty": container.tty,
         "OpenStdin": container.open_stdin,
         "StdinOnce": bool(body.get("StdinOnce")),
-        "Env": list(decided.env),
+        "Env": list(decided.config_env),
         "Cmd": list(decided.cmd) or None,
         "Image": container.image_ref,
         "Volumes": {path: {} for path in decided.volumes} or None,

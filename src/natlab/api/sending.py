@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Final
 
 from natlab.api.channel import Channel
@@ -59,15 +58,10 @@ def _send_stream(connection: Connection, stream: Stream) -> int:
         items = iter(stream.items)
         stack.callback(getattr(items, "close", _nothing))
         if connection.begin(stream.status, headers):
-            _send_items(connection, items)
+            for item in items:
+                connection.piece(item)
         connection.finish()
     return stream.status
-
-
-def _send_items(connection: Connection, items: Iterator[bytes]) -> None:
-    for item in items:
-        if item:
-            connection.piece(item)
 
 
 def _hijack(connection: Connection, request: Request, hijack: Hijack) -> int:

@@ -12,8 +12,9 @@ from natlab.daemon.dns_forward import Errand, Outlet, Upstream
 from natlab.daemon.dns_loop import READ, Loop, log
 from natlab.daemon.dns_stream import Stream
 from natlab.errors import NatlabError
-from natlab.kernel import firewall, sockets
+from natlab.kernel import conntrack, firewall, sockets
 from natlab.kernel.agent import Namespace
+from natlab.kernel.batch import Call, together
 from natlab.model import dns
 from natlab.model.dns_rules import SERVER, rules
 
@@ -60,9 +61,18 @@ class Attachment:
         with contextlib.ExitStack() as undo:
             self._udp = undo.enter_context(_server(place, socket.SOCK_DGRAM))
             self._tcp = undo.enter_context(_server(place, socket.SOCK_STREAM))
-            ports = (self._udp.getsockname()[1], self._tcp.getsockname()[1])
-            place.call(firewall.command, rules(*ports))
+            self._lead_here()
             undo.pop_all()
+
+    def _lead_here(self) -> None:
+        """Make the rules; whoever asked before them, or by older ones, is led anew."""
+        ports = (self._udp.getsockname()[1], self._tcp.getsockname()[1])
+        here = self._place.number
+        calls = (
+            Call(here, firewall.command, (rules(*ports),)),
+            Call(here, conntrack.forget, ([str(SERVER)],)),
+        )
+        self._place.call(together, calls)
 
     def start(self) -> None:
         """Serve from now on."""

@@ -10,6 +10,7 @@ from natlab.daemon.network import HOST
 from natlab.kernel import files
 from natlab.kernel.confine import Confinement, Entry, Mount
 from natlab.model.etc_files import HostsLine, hostname_file, hosts_file, resolv_conf
+from natlab.model.image_config import process_env
 from natlab.model.link_env import link_env, parse_link
 from natlab.model.port_bindings import exposed_ports
 from natlab.model.refusal import Refusal
@@ -122,18 +123,22 @@ def entry(container: Container, argv: Sequence[str], body: Mapping[str, Any]) ->
 
 def environment(engine: Engine, container: Container) -> dict[str, str]:
     """The environment: what links give, then the image's and the container's own."""
-    env: dict[str, str] = {}
+    linked: list[str] = []
     for text in container.host_config["Links"] or ():
         link = parse_link(text)
         child = engine.containers.find(link.target)
         for endpoint in child.endpoints.values():
             if endpoint.address and not endpoint.network.user_defined:
                 ports = exposed_ports(child.effective.exposed)
-                given = link_env(
-                    container.name, link.alias, endpoint.address, ports, child.effective.env
-                )
-                env |= _pairs(given)
-    return env | _pairs(container.effective.env)
+                env = child.effective.config_env
+                linked += link_env(container.name, link.alias, endpoint.address, ports, env)
+    variables = process_env(
+        container.effective.config_env,
+        hostname=container.hostname,
+        tty=container.tty,
+        links=linked,
+    )
+    return _pairs(variables)
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -9,9 +9,11 @@ option `userxattr`), and a whiteout is a character device 0:0, which the kernel 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +53,7 @@ def mount(target: str, lowers: Sequence[str], upper: str, work: str) -> None:
             raise OSError(error.errno, f"overlay of {lowers[-1]}: {error.strerror}") from error
 
 
+@functools.cache
 def in_user_namespace() -> bool:
     """Whether this process's root is an ordinary user of the machine."""
     return Path("/proc/self/uid_map").read_text().split() != _WHOLE
@@ -88,6 +91,41 @@ def is_whiteout(path: str, info: os.stat_result) -> bool:
     if not stat.S_ISREG(info.st_mode) or info.st_size:
         return False
     return any(_attribute(path, name) is not None for name in _WHITEOUT)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a name means in a pile of directories.
+
+    Attributes:
+        info: Of the topmost entry; None if there is none, or it is gone.
+        directories: If it is a directory: those that are merged in it, the topmost first.
+        hides: Whether anything below the pile would be hidden.
+    """
+
+    info: os.stat_result | None
+    directories: tuple[str, ...]
+    hides: bool
+
+
+def look_up(pile: Sequence[str], name: str) -> Found:
+    """Look a name up in directories that lie one upon another, as an overlay does."""
+    info: os.stat_result | None = None
+    merged: list[str] = []
+    for directory in pile:
+        path = f"{directory}/{name}"
+        try:
+            here = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        if not stat.S_ISDIR(here.st_mode):
+            gone = info is not None or is_whiteout(path, here)
+            return Found(info if gone else here, tuple(merged), hides=True)
+        info = info or here
+        merged.append(path)
+        if is_opaque(path):
+            return Found(info, tuple(merged), hides=True)
+    return Found(info, tuple(merged), hides=False)
 
 
 def _attribute(path: str, name: str) -> bytes | None:

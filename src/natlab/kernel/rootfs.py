@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -133,15 +132,15 @@ class _Machine:
         """Copy a directory's bones, and decide how each directory in it is shown."""
         for name in skeleton.copy(path or MACHINE, self._bones + path):
             inner = f"{path}/{name}"
-            lowers, hidden = _below(layers, name)
-            if hidden or inner in OWN or not _has_entries(inner):
+            below = overlays.look_up(layers, name)
+            if below.hides or inner in OWN or not _has_entries(inner):
                 continue
             if not self._has_mounts(inner):
-                self._parts.append((inner, [*lowers, inner]))
+                self._parts.append((inner, [*below.directories, inner]))
             elif path:
                 self._binds.append(inner)
             else:
-                self._look_into(inner, lowers)
+                self._look_into(inner, list(below.directories))
 
     def _has_mounts(self, path: str) -> bool:
         """Whether other directories are mounted below, or files that cannot be left out."""
@@ -158,7 +157,8 @@ class _Machine:
     def _overlay(self, target: str, lowers: list[str], kept: str) -> None:
         upper = f"{self._tree.upper}/{kept}"
         work = f"{self._tree.work}/{quote(kept, safe='')}"
-        if skeleton.dress(upper, lowers[0]) and overlays.in_user_namespace():
+        fresh = skeleton.dress(upper, lowers[0])
+        if fresh and target != self._root and overlays.in_user_namespace():
             skeleton.take_over(lowers, upper)
         Path(work).mkdir(exist_ok=True)
         overlays.mount(target, lowers, upper, work)
@@ -171,23 +171,6 @@ def _show_read_only(path: str, target: str) -> None:
         syscalls.make_read_only(fd)
     finally:
         os.close(fd)
-
-
-def _below(layers: list[str], name: str) -> tuple[list[str], bool]:
-    """What layers add to a directory of the machine, and whether they hide the machine's."""
-    found: list[str] = []
-    for layer in layers:
-        path = f"{layer}/{name}"
-        try:
-            info = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        if not stat.S_ISDIR(info.st_mode):
-            return found, True
-        found.append(path)
-        if overlays.is_opaque(path):
-            return found, True
-    return found, False
 
 
 def _has_entries(path: str) -> bool:
