@@ -13,13 +13,16 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from natlab.daemon.dns_container import Attachment
-from natlab.daemon.dns_forward import MOST_SERVERS, Outlets, Upstream
 from natlab.daemon.dns_loop import Loop
+from natlab.daemon.dns_outlet import Outlets, Upstream
 from natlab.errors import NatlabError
 from natlab.kernel.agent import Namespace
 from natlab.model.dns import View
 
 __all__ = ["Attachment", "Resolver", "Upstream", "View"]
+
+MOST_SERVERS: Final = 3
+"""How many servers are asked before a query has failed (moby: maxExtDNS)."""
 
 TIMEOUT: Final = 2.5
 """Seconds for which a server's answer is waited for (moby: 4, which leaves glibc's 5 no room)."""

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from natlab.daemon.dns_forward import Errand, Outlet, Upstream
+from natlab.daemon.dns_forward import Errand
 from natlab.daemon.dns_loop import READ, Loop, log
+from natlab.daemon.dns_outlet import Outlet, Upstream
 from natlab.daemon.dns_stream import Stream
 from natlab.errors import NatlabError
 from natlab.kernel import conntrack, firewall, sockets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
 import uuid
 from collections.abc import Callable
@@ -44,8 +45,9 @@ class Engine:
         self.lock = threading.RLock()
         self.closing = False
         self._timers: set[threading.Timer] = set()
-        self._sweep()
         with contextlib.ExitStack() as undo:
+            self._claim = undo.enter_context(_claimed(host))
+            self._sweep()
             self.events = Events()
             self.pump = Pump()
             undo.callback(self.pump.close)
@@ -129,3 +131,23 @@ class Engine:
         self.pump.close()
         self.resolver.close()
         self.transfer.close()
+        self._claim.close()
+
+
+def _claimed(host: Host) -> socket.socket:
+    """A socket that only one engine of a host can have, and that goes with its process.
+
+    Its name is in the host's own network namespace (unix(7), "Abstract").
+
+    Raises:
+        NatlabError: another engine runs on that host.
+    """
+    claim = host.socket(socket.AF_UNIX)
+    try:
+        claim.bind("\0natlab-engine")
+    except OSError as error:
+        claim.close()
+        raise NatlabError(
+            f"an engine runs on {host.name} already: end that one first, or use it"
+        ) from error
+    return claim

@@ -10,6 +10,7 @@ from typing import Final
 from natlab.engine.container import Container
 from natlab.engine.network import Network
 from natlab.engine.node import Node
+from natlab.engine.process import Process
 from natlab.engine.publishing import Publishing
 from natlab.errors import NatlabError, UsageError
 from natlab.kernel import firewall, links, machine, namespaces
@@ -244,6 +245,22 @@ class Host(Node):
             self.forwarding = forwarded_before
             raise
         return network
+
+    def start_dockerd(self, *options: str) -> Process:
+        """Start Docker's engine, natlab's own, and wait until it answers at /run/docker.sock.
+
+        Equivalent to: `dockerd OPTIONS &` on this host.
+
+        Raises:
+            NatlabError: an engine runs here already, or an option is not known.
+        """
+        engine = self.start(["dockerd", *options])
+        try:
+            engine.wait_for("API listen on", timeout=30)
+        except BaseException:
+            engine.kill()
+            raise
+        return engine
 
     # NAT
 

@@ -106,8 +106,8 @@ class Ids:
     def here(cls) -> Ids:
         """Those of this process."""
         own = Path("/proc/self")
-        maps = [(own / name).read_text() for name in ("uid_map", "gid_map")]
-        return cls(*maps, (own / "setgroups").read_text().strip() != "deny")
+        uids, gids = ((own / name).read_text() for name in ("uid_map", "gid_map"))
+        return cls(uids, gids, (own / "setgroups").read_text().strip() != "deny")
 
     def check(self, account: Account) -> None:
         """Refuse an account that cannot be had here.

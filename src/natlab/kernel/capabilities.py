@@ -14,14 +14,14 @@ NAMES: Final = (
     " SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME"
     " SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG"
     " WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()
+).split()  # noqa: SIM905 - lines of words, not one a line
 """By number, from 0 (linux/capability.h)."""
 
 ALL: Final = frozenset(NAMES)
 
 DEFAULT: Final = frozenset(
     "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP"
-    " NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split()
+    " NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split()  # noqa: SIM905 - the same
 )
 """What Docker leaves a container (moby, daemon/pkg/oci/caps/defaults.go)."""
 

@@ -14,7 +14,7 @@ from natlab.kernel import capabilities, syscalls
 from natlab.kernel.furnish import furnish
 from natlab.kernel.inside import Inside
 from natlab.kernel.launching import Program, Started, launch
-from natlab.kernel.mounting import mount_all
+from natlab.kernel.mounting import mount_all, seal_trees
 from natlab.kernel.pidspace import Process, freeze, processes_of, signal_all, thaw
 from natlab.kernel.place import registry, standing
 from natlab.kernel.rootfs import Mount, Tree, assemble
@@ -52,7 +52,7 @@ class Confinement:
     """"": the name of the host where the caller stands."""
     domainname: str = ""
     network: int | None = None
-    """The number of a place, whose network it shares; None: of the place where the caller stands."""
+    """The number of the place whose network it is in; None: where the caller stands."""
     mounts: tuple[Mount, ...] = ()
     """Mounted in this order."""
     tty: bool = False
@@ -131,9 +131,7 @@ def enter(pid: int, entry: Entry, stdio: list[Fd]) -> Started:
         os.close(pidfd)
 
 
-def _program(
-    spec: Confinement | Entry, *, first: bool = False, init: bool = False
-) -> Program:
+def _program(spec: Confinement | Entry, *, first: bool = False, init: bool = False) -> Program:
     added, dropped = spec.capabilities
     return Program(
         argv=spec.argv,
@@ -151,7 +149,10 @@ def _program(
 def _join(pidfd: int) -> None:
     syscalls.setns(
         pidfd,
-        syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWNET,
+        syscalls.CLONE_NEWNS
+        | syscalls.CLONE_NEWUTS
+        | syscalls.CLONE_NEWIPC
+        | syscalls.CLONE_NEWNET,
     )
 
 
@@ -162,13 +163,11 @@ def _build(spec: Confinement, net: int) -> None:
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     mounted = assemble(spec.tree)
     inside = Inside(mounted[0])
-    furnish(
-        inside, privileged=spec.privileged, shm_size=spec.shm_size, sysctls=spec.sysctls
-    )
+    furnish(inside, privileged=spec.privileged, shm_size=spec.shm_size, sysctls=spec.sysctls)
     mount_all(inside, spec.mounts)
     _make_cwd(inside, spec.cwd or "/")
     if spec.read_only:
-        _seal(mounted)
+        seal_trees(mounted)
     inside.close()
     _move_into(mounted[0])
     if spec.hostname:
@@ -184,14 +183,6 @@ def _make_cwd(inside: Inside, cwd: str) -> None:
         raise ExecError(f"Cannot mkdir: {cwd} is not a directory") from None
     except OSError as error:
         raise ExecError(f"mkdir {cwd}: {(error.strerror or '').lower()}") from error
-
-
-def _seal(mounted: list[str]) -> None:
-    """Make the tree read-only, but not what is mounted in it."""
-    for path in mounted:
-        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        syscalls.make_read_only(fd, recursive=False)
-        os.close(fd)
 
 
 def _move_into(root: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,13 +26,16 @@ def make_directories(*names: str) -> None:
 
 
 def remove_trees(*names: str) -> None:
-    """Remove directories with all that is in them; already gone is fine. Compare: `rm -rf`.
+    """Remove files and directories with all that is in them. Compare: `rm -rf`.
 
-    Links are removed, never followed.
+    Already gone is fine; links are removed, never followed.
     """
     for name in names:
-        if os.path.lexists(name):
-            shutil.rmtree(name)
+        path = Path(name)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def read_all(*names: str) -> dict[str, str]:

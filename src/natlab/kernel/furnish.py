@@ -43,9 +43,7 @@ _SEALED: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 """The same file: ReadonlyPaths."""
 
 
-def furnish(
-    inside: Inside, *, privileged: bool, shm_size: int, sysctls: Mapping[str, str]
-) -> None:
+def furnish(inside: Inside, *, privileged: bool, shm_size: int, sysctls: Mapping[str, str]) -> None:
     """Mount them, by a process of the container's own namespaces.
 
     Raises:

@@ -77,7 +77,7 @@ class Inside:
         try:
             if not stat.S_ISLNK(os.fstat(fd).st_mode):
                 return None
-            return os.readlink("", dir_fd=fd)  # noqa: PTH115 - of a descriptor
+            return os.readlink("", dir_fd=fd)
         finally:
             os.close(fd)
 

@@ -9,7 +9,16 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
-from natlab.kernel import conntrack, firewall, links, namespaces, processes, syscalls, sysctl
+from natlab.kernel import (
+    conntrack,
+    files,
+    firewall,
+    links,
+    namespaces,
+    processes,
+    syscalls,
+    sysctl,
+)
 from natlab.kernel.place import ipr, registry, standing
 from natlab.kernel.processes import process_facts
 
@@ -42,6 +51,10 @@ BASELINE: Final = {
 (`net.core.devconf_inherit_init_net`), which may be a Docker host itself."""
 
 
+ENGINE_FILES: Final = ("/run/natlab/docker", "/run/docker.sock")
+"""What an engine keeps on its host, and leaves there when it is killed."""
+
+
 def settle() -> None:
     """Give the machine in which the caller stands its first settings, and set `lo` up."""
     sysctl.write_all(BASELINE)
@@ -70,6 +83,7 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         conntrack.flush()
         syscalls.sethostname(hostname)
         namespaces.rewrite_hosts(hosts)
+        files.remove_trees(*ENGINE_FILES)
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -78,3 +80,13 @@ def seal(inside: Inside, path: str) -> None:
     """Make what is mounted there, and below, read-only."""
     with inside.at(path) as target:
         syscalls.make_read_only(int(target.rpartition("/")[2]))
+
+
+def seal_trees(mounted: Iterable[str]) -> None:
+    """Make the mounts of a tree read-only, but not what is mounted in it besides."""
+    for path in mounted:
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscalls.make_read_only(fd, recursive=False)
+        finally:
+            os.close(fd)

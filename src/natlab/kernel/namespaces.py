@@ -74,6 +74,11 @@ def open_named(name: str) -> int:
     return registry.add(standing.place.with_net(fd))
 
 
+def here() -> int:
+    """The place in which this process stands now; returns its number."""
+    return registry.add(Place.here())
+
+
 def list_named() -> list[str]:
     """The names on this machine that lead to a namespace, sorted. Compare: `ip netns list`.
 

@@ -113,7 +113,9 @@ def _read(pid: int, boot: float) -> Process:
     name = status.partition("Name:\t")[2].partition("\n")[0]
     command = line.decode(errors="replace") or f"[{name}]"
     terminal = _terminal(device)
-    return Process(pid, parent, uid, boot + started / _TICKS, cpu / _TICKS, terminal, command, state)
+    return Process(
+        pid, parent, uid, boot + started / _TICKS, cpu / _TICKS, terminal, command, state
+    )
 
 
 def _terminal(device: int) -> str:

@@ -48,7 +48,7 @@ class Packing:
                 seen: dict[tuple[int, int], str] = {}
                 for inner, inner_name in self._walk(path, name):
                     _add(archive, inner, inner_name, seen)
-                    archive.members.clear()
+                    archive.members.clear()  # type: ignore[attr-defined] # nothing piles up
 
     def _walk(self, path: str, name: str) -> Iterator[tuple[str, str]]:
         """All paths from there on, parents first, and their names in the archive."""
@@ -58,16 +58,22 @@ class Packing:
             if name:
                 yield path, name
             plain = path.rstrip("/") or "/"
-            if not stat.S_ISDIR(os.lstat(path).st_mode) or plain in self.empty:
-                continue
             prefix = "" if name in ("", ".") else f"{name.rstrip('/')}/"
-            inner = sorted(os.listdir(path), reverse=True)  # noqa: PTH208 - hot
+            inner = [] if plain in self.empty else _leaves(path)
             waiting += [(posixpath.join(plain, leaf), prefix + leaf) for leaf in inner]
 
 
-def _add(
-    archive: tarfile.TarFile, path: str, name: str, seen: dict[tuple[int, int], str]
-) -> None:
+def _leaves(path: str) -> list[str]:
+    """What is in a directory, the last first; nothing if it is none, or has gone meanwhile."""
+    try:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            return []
+        return sorted(os.listdir(path), reverse=True)  # noqa: PTH208 - hot
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _add(archive: tarfile.TarFile, path: str, name: str, seen: dict[tuple[int, int], str]) -> None:
     try:
         info = os.lstat(path)
     except FileNotFoundError:
@@ -87,7 +93,7 @@ def _add(
         archive.addfile(member)
         return
     member.size = info.st_size
-    with open(path, "rb", opener=_open_plainly) as file:  # noqa: PTH123 - with an opener
+    with open(path, "rb", opener=_open_plainly) as file:
         archive.addfile(member, cast("IO[bytes]", _Exactly(file)))
 
 

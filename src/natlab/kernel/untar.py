@@ -7,6 +7,7 @@ What is refused, and how it is said, is as in github.com/moby/go-archive (`creat
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import posixpath
 import shutil
@@ -50,7 +51,8 @@ def members(fd: int) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     Raises:
         tarfile.TarError: it is none, it is damaged, or it is cut off.
     """
-    with os.fdopen(fd, "rb", buffering=_CHUNK, closefd=False) as source:
+    raw = io.FileIO(fd, "rb", closefd=False)
+    with io.BufferedReader(raw, _CHUNK) as source:
         if source.peek(4)[:4] == _ZSTD:
             raise Refusal("the archive is compressed with zstd: unpack it first, or use gzip")
         try:
@@ -60,9 +62,9 @@ def members(fd: int) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
         except tarfile.ReadError as error:
             raise _clear(error) from error
         with archive:
-            for member in archive:
+            while (member := archive.next()) is not None:
                 yield member, archive.extractfile(member) if member.isreg() else None
-                archive.members.clear()
+                archive.members.clear()  # type: ignore[attr-defined] # nothing piles up
         while source.read(_CHUNK):
             pass
 

@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 from natlab.errors import NatlabError
 from natlab.kernel import overlays, syscalls
 from natlab.kernel.inside import Inside
-from natlab.kernel.mounting import mount_all, seal
+from natlab.kernel.mounting import mount_all, seal_trees
 from natlab.kernel.rootfs import Mount, Tree, assemble
 from natlab.kernel.wire import Fd
 from natlab.model.refusal import Refusal
@@ -166,7 +166,7 @@ def _stand_in_tree(root: RootRef) -> None:
     inside = Inside(mounted[0])
     mount_all(inside, root.mounts)
     if root.read_only:
-        seal_all(mounted)
+        seal_trees(mounted)
     inside.close()
     stand_in_directory(mounted[0])
 

@@ -1,6 +1,7 @@
 """Small programs that run inside a lab, each a script of the standard library alone.
 
-A lab host has them on its PATH under the names below: `myapp` is the seed's demo application,
+A lab host has them on its PATH under the names below, with natlab's own command line and its
+Docker engine (`natlab`, `dockerd`) beside them: `myapp` is the seed's demo application,
 `docker-proxy` is Docker's userland proxy, `tcpdump` runs the real one where dropping privileges
 is impossible.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 BIN: Final = "/run/natlab/bin"
+_MODULES: Final = {"natlab": "natlab", "dockerd": "natlab.api.dockerd"}
 _SCRIPTS: Final = {"myapp": "myapp.py", "docker-proxy": "docker_proxy.py", "tcpdump": "tcpdump.py"}
 
 
@@ -26,7 +28,8 @@ def launchers() -> dict[str, str]:
         for name, file in _SCRIPTS.items()
     }
     paths = shlex.quote(os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p))
-    scripts["natlab"] = f'#!/bin/sh\nPYTHONPATH={paths} exec {python} -m natlab "$@"\n'
+    for name, module in _MODULES.items():
+        scripts[name] = f'#!/bin/sh\nPYTHONPATH={paths} exec {python} -m {module} "$@"\n'
     return scripts
 
 
