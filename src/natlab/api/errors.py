@@ -37,4 +37,4 @@ def status_of(error: NatlabError) -> int:
 
 def error_body(message: str) -> bytes:
     """The body of every error, as Docker's clients expect it."""
-    return json.dumps({"message": message}).encode() + b"\n"
+    return json.dumps({"message": message}, separators=(",", ":")).encode() + b"\n"

@@ -9,34 +9,36 @@ from natlab.api import (
     routes_containers,
     routes_images,
     routes_networks,
+    routes_none,
     routes_streams,
     routes_system,
 )
 from natlab.api.http import Routes
 from natlab.daemon.engine import Engine
 
+_ANY: Final = ("GET", "POST", "PUT", "DELETE")
+
 _MISSING: Final = {
     "natlab does not build images: use docker import, or docker load of one built elsewhere": (
         ("POST", "/build"),
-        ("POST", "/build/prune"),
         ("POST", "/session"),
         ("POST", "/grpc"),
     ),
     "natlab does not commit containers: use docker export and docker import": (
         ("POST", "/commit"),
     ),
-    "natlab has no swarm: it is one host's engine": (
-        ("GET", "/swarm"),
-        ("POST", "/swarm/init"),
-        ("POST", "/swarm/join"),
-        ("GET", "/services"),
-        ("POST", "/services/create"),
-        ("GET", "/tasks"),
-        ("GET", "/nodes"),
-        ("GET", "/secrets"),
-        ("GET", "/configs"),
+    "natlab has no swarm: it is one host's engine": tuple(
+        (method, path)
+        for name in ("swarm", "services", "tasks", "nodes", "secrets", "configs")
+        for path in (f"/{name}", f"/{name}/{{rest:path}}")
+        for method in _ANY
     ),
-    "natlab has no plugins": (("GET", "/plugins"),),
+    "natlab has no plugins": (
+        ("GET", "/plugins"),
+        ("GET", "/plugins/privileges"),
+        ("POST", "/plugins/{rest:path}"),
+        ("DELETE", "/plugins/{rest:path}"),
+    ),
     "natlab has no registry: use docker import or docker load": (
         ("GET", "/images/search"),
         ("POST", "/images/{name:path}/push"),
@@ -49,14 +51,13 @@ _MISSING: Final = {
     "natlab has no checkpoints": (
         ("GET", "/containers/{id}/checkpoints"),
         ("POST", "/containers/{id}/checkpoints"),
+        ("DELETE", "/containers/{id}/checkpoints/{name}"),
     ),
     "natlab does not attach by websocket: use POST /containers/{id}/attach": (
         ("GET", "/containers/{id}/attach/ws"),
     ),
     "natlab has no volumes yet: give a directory of the lab host instead": (
         ("POST", "/volumes/create"),
-        ("GET", "/volumes/{name}"),
-        ("DELETE", "/volumes/{name}"),
     ),
 }
 
@@ -71,6 +72,7 @@ def all_routes() -> Routes[Engine]:
         routes_archives,
         routes_images,
         routes_networks,
+        routes_none,
     ):
         table.include(module.routes)
     for sentence, paths in _MISSING.items():

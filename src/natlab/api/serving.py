@@ -72,7 +72,8 @@ class Serving(Generic[C]):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             if connection.begun:
-                _log.exception("%s was cut off half-way", _line(head))
+                expected = isinstance(error, NatlabError)
+                _log.error("%s was cut off half-way: %s", _line(head), error, exc_info=not expected)
                 return 0
             return sending.send_body(connection, error_response(error, _line(head)))
 

@@ -32,8 +32,7 @@ def stat(engine: Engine, container: Container, path: str) -> PathStat:
         NatlabError: nothing is (404).
     """
     job = engine.place.call(archives.stat_path, root(engine, container), path)
-    found: PathStat = archives.finish(job)
-    return found
+    return PathStat(**archives.finish(job))
 
 
 def read(engine: Engine, container: Container, path: str) -> Iterator[bytes]:

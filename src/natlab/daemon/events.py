@@ -94,13 +94,15 @@ class Listener:
         events = self._events
         with events._changed:  # noqa: SLF001
             while True:
-                if self._stopped or events._closed:  # noqa: SLF001
+                if self._stopped:
                     return None
                 for number, event in events._kept:  # noqa: SLF001
                     if number >= self._next:
                         self._next = number + 1
                         late = self._until is not None and event.time > self._until
                         return None if late else event
+                if events._closed:  # noqa: SLF001
+                    return None
                 left = None if self._until is None else (self._until - time.time_ns()) / 1e9
                 if left is not None and left <= 0:
                     return None

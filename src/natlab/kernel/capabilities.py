@@ -8,20 +8,20 @@ from typing import Final
 from natlab.kernel import syscalls
 from natlab.model.refusal import Refusal
 
-NAMES: Final = (
+NAMES: Final = (  # noqa: SIM905 - lines of words, not one a line
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE"
     " NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO"
     " SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME"
     " SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG"
     " WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()  # noqa: SIM905 - lines of words, not one a line
+).split()
 """By number, from 0 (linux/capability.h)."""
 
 ALL: Final = frozenset(NAMES)
 
 DEFAULT: Final = frozenset(
-    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP"
-    " NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split()  # noqa: SIM905 - the same
+    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP"  # noqa: SIM905
+    " NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split()
 )
 """What Docker leaves a container (moby, daemon/pkg/oci/caps/defaults.go)."""
 
