@@ -34,7 +34,7 @@ def start(
         Call(here, firewall.generation),
     ]
     with host.name_free(name):
-        number, *known = host.place.agent.call(None, batch.together, questions)
+        number, *known = host.place.call(batch.together, questions)
     container = host.adopt(name, number)
     with contextlib.ExitStack() as undo:
         undo.callback(container.remove)
@@ -72,7 +72,7 @@ def _at_once(
             attach = network.attach_call(container, endpoint)
             with publishing.ahead(network, endpoint.ip, texts) as (*before, rules):
                 calls = [*before, attach, rules]
-                *_, now = network.host.place.agent.call(None, batch.together, calls)
+                *_, now = network.host.place.call(batch.together, calls)
                 publishing.settled(rules.args[0], now)
     except RulesChangedError:
         network.unplug(endpoint.host_end)

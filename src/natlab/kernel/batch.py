@@ -20,10 +20,11 @@ class Call(NamedTuple):
 def together(calls: Sequence[Call]) -> list[Any]:
     """Run calls in order; returns their results. The first error ends it and is raised.
 
-    What was done before an error stays done: undoing it is the caller's business.
+    What was done before an error stays done: undoing it is the caller's business. Like the agent,
+    it stays in the last place: going back costs as much as coming.
     """
     results = []
     for call in calls:
-        with standing.at(registry.get(call.place)):
-            results.append(call.function(*call.args, **call.kwargs))
+        standing.move(registry.get(call.place))
+        results.append(call.function(*call.args, **call.kwargs))
     return results

@@ -147,7 +147,7 @@ def attach(
             set_hairpin(host_end, on=True)
         with standing.at(there):
             eth0 = index("eth0")
-            given = [rtnl.add_address(eth0, ip_interface(address)) for address in addresses]
+            given = [rtnl.add_address(eth0, address) for address in addresses]
             up = [rtnl.set_up(eth0), rtnl.set_up(index("lo"))]
             rtnl.transact(*given, *up, *([rtnl.default_route(gateway)] if gateway else []))
 

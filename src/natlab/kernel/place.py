@@ -14,10 +14,12 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from natlab.errors import LabGoneError, UnsupportedError
 from natlab.kernel import syscalls
+
+_NETLINK_NETFILTER: Final = 12
 
 _KINDS = {
     "net": syscalls.CLONE_NEWNET,
@@ -35,6 +37,7 @@ class Place:
         self._ipr: Any = None
         self._nft: Any = None
         self._route: socket.socket | None = None
+        self._netfilter: socket.socket | None = None
 
     @classmethod
     def here(cls) -> Place:
@@ -72,22 +75,33 @@ class Place:
     def route(self) -> socket.socket:
         """A plain route netlink socket in this network namespace; see `natlab.kernel.rtnl`."""
         if self._route is None:
-            self._route = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-            )
-            self._route.bind((0, 0))
+            self._route = _netlink(socket.NETLINK_ROUTE)
         return self._route
+
+    @property
+    def netfilter(self) -> socket.socket:
+        """A plain netfilter netlink socket in this network namespace."""
+        if self._netfilter is None:
+            self._netfilter = _netlink(_NETLINK_NETFILTER)
+        return self._netfilter
 
     def close(self) -> None:
         """Close the handles, then the descriptors; what nobody else holds is then gone."""
         if self._ipr is not None:
             self._ipr.close()
-        if self._route is not None:
-            self._route.close()
-        self._ipr = self._nft = self._route = None
+        for netlink in (self._route, self._netfilter):
+            if netlink is not None:
+                netlink.close()
+        self._ipr = self._nft = self._route = self._netfilter = None
         for fd in self.fds.values():
             os.close(fd)
         self.fds = {}
+
+
+def _netlink(protocol: int) -> socket.socket:
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    sock.bind((0, 0))
+    return sock
 
 
 def _nftables() -> Any:
