@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import floor
 
 from natlab import Host, Lab, Network
-from natlab.kernel import batch, firewall, namespaces, sockets, sysctl
+from natlab.engine.network import Endpoint
+from natlab.kernel import batch, firewall, sockets, sysctl
 from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
 from natlab.model.addresses import mac_for
@@ -80,16 +81,16 @@ def natlab_side(count: int) -> Ours:
             docker0.add_container(f"c{number}", str(PORT))
         total = time.perf_counter() - began
         agent.call, calls = plain_call, agent.calls - calls
-        empty = mean_time(lambda: agent.call(None, batch.together, []))
         here = host.place.number
+        empty = mean_time(lambda: host.place.call(batch.together, []))
         looks = [
-            Call(here, namespaces.inventory),
-            Call(here, firewall.generation),
+            docker0.expect_call(Endpoint(docker0.gateway, "free")),
             Call(here, sockets.refuse_taken, ([("0.0.0.0", 65000, "tcp")],)),
             Call(here, sysctl.write_all, ({"net/ipv4/conf/docker0/route_localnet": "1"},)),
             Call(here, firewall.generation),
+            Call(here, firewall.generation),
         ]
-        looking = mean_time(lambda: agent.call(None, batch.together, looks)) - empty
+        looking = mean_time(lambda: host.place.call(batch.together, looks)) - empty
         each = calls // count
         return Ours(total / count, (total - sum(waiting)) / count, empty * each, looking, each)
 
@@ -127,7 +128,7 @@ def compare(count: int, rounds: int) -> None:
     print(f"  natlab {median(o.total for o in ours)}, floor {median(raw)}, ratio {ratio:.2f}")
     print(
         f"  the rest: deciding {median(o.deciding for o in ours)},"
-        f" {ours[0].calls} round trips {median(o.round_trips for o in ours)},"
+        f" {ours[0].calls} round trip {median(o.round_trips for o in ours)},"
         f" looking first {median(o.looking for o in ours)}"
     )
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from natlab.errors import NatlabError
+from natlab.errors import NatlabError, StaleError
 from natlab.kernel.place import nft, standing
 from natlab.model.firewall import FAMILY, TABLE, RuleSpec, key, skeleton, written
 
@@ -81,7 +81,7 @@ def add(
     *,
     chains: Sequence[dict[str, Any]] = (),
     expected: int | None = None,
-) -> int | None:
+) -> int:
     """Add rules in one transaction. Equivalent to: `nft add rule …` or `nft insert rule …`.
 
     Args:
@@ -90,10 +90,13 @@ def add(
         expected: Do it only if the ruleset still has this generation.
 
     Returns:
-        The generation of the ruleset afterwards; None if it was not the expected one.
+        The generation of the ruleset afterwards.
+
+    Raises:
+        StaleError: the ruleset has another generation than the expected one.
     """
     if expected is not None and generation() != expected:
-        return None
+        raise StaleError
     _apply([*map(written, chains), *(spec.add_command for spec in specs)])
     return generation()
 

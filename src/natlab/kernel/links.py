@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, ip_interface
+from pathlib import Path
 from typing import Any, Final
 
 from natlab.kernel import rtnl
@@ -60,10 +61,17 @@ def index(name: str) -> int:
         raise OSError(errno.ENODEV, f"no interface {name}") from error
 
 
-def present(names: Iterable[str]) -> list[str]:
-    """Those of the names that are interfaces here."""
-    here = {name for _, name in socket.if_nameindex()}
-    return [name for name in names if name in here]
+def present(wanted: Iterable[str]) -> list[str]:
+    """Those of the names wanted that are interfaces here."""
+    here = set(interface_names())
+    return [name for name in wanted if name in here]
+
+
+def interface_names() -> list[str]:
+    """The names of the interfaces here. A netlink dump tells more, and costs four times as much."""
+    with Path("/proc/thread-self/net/dev").open(errors="surrogateescape") as table:
+        _, _, *rows = table
+    return [row.partition(":")[0].lstrip() for row in rows]
 
 
 def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:

@@ -8,12 +8,12 @@ whoever stands in that host, and it is gone with it.
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Final
 
-from natlab.kernel import syscalls
-from natlab.kernel.place import Place, registry, standing
+from natlab.errors import StaleError
+from natlab.kernel import links, syscalls
+from natlab.kernel.place import NEWEST, Place, registry, standing
 
 NETNS: Final = Path("/run/netns")
 _SAFE: Final = syscalls.MS_NOSUID | syscalls.MS_NODEV
@@ -91,8 +91,26 @@ def inventory() -> tuple[set[str], set[str]]:
 
     A quick look, for who is about to add one: a name that leads nowhere is among them.
     """
-    names = set(os.listdir(NETNS)) if NETNS.is_dir() else set()  # noqa: PTH208 - no paths needed
-    return names, {name for _, name in socket.if_nameindex()}
+    return _entries(), set(links.interface_names())
+
+
+def expect(names: set[str], interfaces: set[str], free: str) -> None:
+    """Check that the machine is as the caller knows it, before something is added.
+
+    Raises:
+        StaleError: the names below `/run/netns` are not these, one of these interfaces is not
+            there, or there is one called `free`.
+    """
+    here = set(links.interface_names())
+    if _entries() != names or not interfaces <= here or free in here:
+        raise StaleError
+
+
+def _entries() -> set[str]:
+    try:
+        return set(os.listdir(NETNS))  # noqa: PTH208 - no paths needed
+    except FileNotFoundError:
+        return set()
 
 
 def _device(entry: os.DirEntry[str]) -> int | None:
@@ -112,6 +130,12 @@ def delete_named(name: str) -> None:
         target.unlink()
     except FileNotFoundError:
         return
+
+
+def undo_named(name: str) -> None:
+    """Take back the last `add_named`."""
+    delete_named(name)
+    registry.close(NEWEST)
 
 
 def net_id(number: int) -> int:

@@ -171,6 +171,10 @@ def nft() -> Any:
     return standing.place.nft
 
 
+NEWEST: Final = 0
+"""Stands for the number of the place that was added last: its client may not know it yet."""
+
+
 class Registry:
     """The agent's places by number: what a client holds is the number, never a descriptor."""
 
@@ -190,15 +194,16 @@ class Registry:
         Raises:
             LabGoneError: it was closed: its container was removed, or its lab taken down.
         """
-        if number not in self._places:
+        place = self._places.get(number or self._last)
+        if place is None:
             raise LabGoneError(
                 "that container was removed, or its lab closed: make a new one to go on"
             )
-        return self._places[number]
+        return place
 
     def close(self, number: int) -> None:
         """Close a place; closing it again does nothing."""
-        place = self._places.pop(number, None)
+        place = self._places.pop(number or self._last, None)
         if place is not None:
             if place is standing.place:
                 standing.move(standing.home)
