@@ -140,6 +140,11 @@ dnats = st.builds(
 )
 
 
+@given(dnats)
+def test_a_rule_is_written_as_it_is_compared(spec):
+    assert rules.key(spec.chain, spec.exprs) == spec.key
+
+
 @given(dnats, st.integers(0, 2**40))
 def test_a_rule_keeps_its_key_when_the_kernel_has_counted(spec, packets):
     listed = json.loads(json.dumps(spec.exprs))

@@ -12,13 +12,16 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, ip_interface
-from pathlib import Path
 from typing import Any, Final
 
 from natlab.kernel import rtnl
-from natlab.kernel.place import ipr, registry, standing
+from natlab.kernel.place import Place, ipr, registry, standing
 from natlab.model.state import ForwardingEntry, Link, Neighbour, RouteEntry
 
+_IFNAMSIZ: Final = 16
+_LOOPBACK: Final = 1
+"""The index of `lo` in every namespace (LOOPBACK_IFINDEX in net/flow.h)."""
+_SIOCGIFINDEX: Final = 0x8933
 _SIOCGIFADDR: Final = 0x8915
 _SIOCGIFNETMASK: Final = 0x891B
 _UP: Final = 0x1
@@ -49,29 +52,30 @@ _ROUTE_KINDS: Final = {
 }
 
 
-def index(name: str) -> int:
-    """The index of an interface.
+def index(name: str, place: Place | None = None) -> int:
+    """The index of an interface, here or elsewhere.
 
     Raises:
-        OSError: ENODEV, no interface of that name here.
+        OSError: ENODEV, no interface of that name there.
     """
+    request = struct.pack("15s17x", name.encode())
     try:
-        return socket.if_nametoindex(name)
+        answer = fcntl.ioctl((place or standing.place).route, _SIOCGIFINDEX, request)
     except OSError as error:
         raise OSError(errno.ENODEV, f"no interface {name}") from error
+    return int(struct.unpack_from("=i", answer, _IFNAMSIZ)[0])
 
 
-def present(wanted: Iterable[str]) -> list[str]:
-    """Those of the names wanted that are interfaces here."""
-    here = set(interface_names())
-    return [name for name in wanted if name in here]
+def present(names: Iterable[str]) -> list[str]:
+    """Those of the names that are interfaces here."""
+    return [name for name in names if _is_here(name)]
 
 
-def interface_names() -> list[str]:
-    """The names of the interfaces here. A netlink dump tells more, and costs four times as much."""
-    with Path("/proc/thread-self/net/dev").open(errors="surrogateescape") as table:
-        _, _, *rows = table
-    return [row.partition(":")[0].lstrip() for row in rows]
+def _is_here(name: str) -> bool:
+    try:
+        return index(name) > 0
+    except OSError:
+        return False
 
 
 def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
@@ -153,11 +157,11 @@ def attach(
     with _undone_on_failure(host_end):
         if hairpin:
             set_hairpin(host_end, on=True)
-        with standing.at(there):
-            eth0 = index("eth0")
-            given = [rtnl.add_address(eth0, address) for address in addresses]
-            up = [rtnl.set_up(eth0), rtnl.set_up(index("lo"))]
-            rtnl.transact(*given, *up, *([rtnl.default_route(gateway)] if gateway else []))
+        eth0 = index("eth0", there)
+        given = [rtnl.add_address(eth0, address) for address in addresses]
+        up = [rtnl.set_up(eth0), rtnl.set_up(_LOOPBACK)]
+        away = [rtnl.default_route(gateway)] if gateway else []
+        rtnl.transact(*given, *up, *away, place=there)
 
 
 def set_link(name: str, **changes: Any) -> None:

@@ -31,12 +31,12 @@ _KINDS = {
 class Place:
     """Descriptors of a network, a mount and a host-name namespace, and handles born there."""
 
-    def __init__(self, net: int, mnt: int, uts: int) -> None:
+    def __init__(self, net: int, mnt: int, uts: int, *, route: socket.socket | None = None) -> None:
         self.fds = {"net": net, "mnt": mnt, "uts": uts}
         self.inodes = {kind: os.fstat(fd).st_ino for kind, fd in self.fds.items()}
         self._ipr: Any = None
         self._nft: Any = None
-        self._route: socket.socket | None = None
+        self._route = route
         self._netfilter: socket.socket | None = None
 
     @classmethod
@@ -45,9 +45,14 @@ class Place:
         opened = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in _KINDS]
         return cls(*opened)
 
-    def with_net(self, net: int) -> Place:
-        """The same machine seen from another network namespace, as `ip netns exec` does."""
-        return Place(net, os.dup(self.fds["mnt"]), os.dup(self.fds["uts"]))
+    def with_net(self, net: int, route: socket.socket | None = None) -> Place:
+        """The same machine seen from another network namespace, as `ip netns exec` does.
+
+        Args:
+            net: A descriptor of the namespace.
+            route: A route socket that was born there, if there is one already.
+        """
+        return Place(net, os.dup(self.fds["mnt"]), os.dup(self.fds["uts"]), route=route)
 
     def enter(self, coming_from: Place | None = None) -> None:
         """Move the calling thread here; what it shares with where it comes from stays."""
@@ -73,16 +78,20 @@ class Place:
 
     @property
     def route(self) -> socket.socket:
-        """A plain route netlink socket in this network namespace; see `natlab.kernel.rtnl`."""
+        """A plain route netlink socket in this network namespace; see `natlab.kernel.rtnl`.
+
+        Once it is there it can be used from anywhere.
+        """
         if self._route is None:
-            self._route = _netlink(socket.NETLINK_ROUTE)
+            with standing.at(self):
+                self._route = netlink(socket.NETLINK_ROUTE)
         return self._route
 
     @property
     def netfilter(self) -> socket.socket:
         """A plain netfilter netlink socket in this network namespace."""
         if self._netfilter is None:
-            self._netfilter = _netlink(_NETLINK_NETFILTER)
+            self._netfilter = netlink(_NETLINK_NETFILTER)
         return self._netfilter
 
     def close(self) -> None:
@@ -98,7 +107,8 @@ class Place:
         self.fds = {}
 
 
-def _netlink(protocol: int) -> socket.socket:
+def netlink(protocol: int) -> socket.socket:
+    """Open a netlink socket in the network namespace that the thread is in."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     sock.bind((0, 0))
     return sock

@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Any, Final
 
-from natlab.kernel.place import standing
+from natlab.kernel.place import Place, standing
 
 _ACK, _REQUEST, _NEW = 0x4, 0x1, 0x600
 _NLMSG_ERROR: Final = 2
@@ -29,13 +29,13 @@ _FD_MARK: Final = 0x7FEDCBA9
 _MAC_MARK: Final = "02:42:fe:dc:ba:98"
 
 
-def transact(*messages: bytes) -> None:
-    """Send messages in one datagram, and wait for every acknowledgement.
+def transact(*messages: bytes, place: Place | None = None) -> None:
+    """Send messages in one datagram, here or elsewhere, and wait for every acknowledgement.
 
     Raises:
         OSError: the kernel refused one of them; those before it were carried out.
     """
-    sock = standing.place.route
+    sock = (place or standing.place).route
     sock.send(b"".join(messages))
     waiting, problem = len(messages), 0
     while waiting:

@@ -58,41 +58,53 @@ class RuleSpec(NamedTuple):
         return f'{{"{verb}":{{"rule":{{{head},"expr":{self.text}}}}}}}'
 
 
-def rule(chain: str, *exprs: Expr, at: Literal["top", "end"] = "end") -> RuleSpec:
-    """A rule of these expressions.
+def rule(chain: str, *exprs: str, at: Literal["top", "end"] = "end") -> RuleSpec:
+    """A rule of these expressions, each as text.
 
     Raises:
         ValueError: there are none.
     """
     if not exprs:
         raise ValueError(f"a rule of chain {chain} without expressions")
-    return RuleSpec(chain, written(exprs), at)
+    return RuleSpec(chain, f"[{','.join(exprs)}]", at)
 
 
-def _match(left: Expr, right: Any, op: str = "==") -> Expr:
-    return {"match": {"op": op, "left": left, "right": right}}
+written: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""Expressions as text: names in order, no spaces. This module's own are written so at once."""
 
 
-def _meta(key: str) -> Expr:
-    return {"meta": {"key": key}}
+def _match(left: str, right: Any, op: str = "==") -> str:
+    value = str(right) if isinstance(right, int) else written(right)
+    return f'{{"match":{{"left":{left},"op":"{op}","right":{value}}}}}'
 
 
-def _field(protocol: str, field: str) -> Expr:
-    return {"payload": {"protocol": protocol, "field": field}}
+def _meta(key: str) -> str:
+    return f'{{"meta":{{"key":"{key}"}}}}'
+
+
+def _field(protocol: str, field: str) -> str:
+    return f'{{"payload":{{"field":"{field}","protocol":"{protocol}"}}}}'
+
+
+def _route_type(field: str) -> str:
+    return f'{{"fib":{{"flags":["{field}"],"result":"type"}}}}'
+
+
+def _jump(target: str) -> str:
+    return f'{{"jump":{{"target":"{target}"}}}}'
 
 
 def _prefix(network: IPv4Network) -> Expr:
     return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
 
 
-_COUNTER: Final[Expr] = {"counter": None}
-_ACCEPT: Final[Expr] = {"accept": None}
-_DROP: Final[Expr] = {"drop": None}
-_TO_THIS_HOST: Final[Expr] = _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
-_NOT_LOOPBACK: Final[Expr] = _match(
-    _field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")), op="!="
-)
-_ESTABLISHED: Final[Expr] = _match({"ct": {"key": "state"}}, ["established", "related"], op="in")
+_COUNTER: Final = '{"counter":null}'
+_ACCEPT: Final = '{"accept":null}'
+_DROP: Final = '{"drop":null}'
+_MASQUERADE: Final = '{"masquerade":null}'
+_TO_THIS_HOST: Final = _match(_route_type("daddr"), "local")
+_NOT_LOOPBACK: Final = _match(_field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")), op="!=")
+_ESTABLISHED: Final = _match('{"ct":{"key":"state"}}', ["established", "related"], op="in")
 
 
 def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
@@ -112,10 +124,10 @@ def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
         commands.append(_chain(name, type=kind, hook=hook, prio=priority, policy="accept"))
     output = () if not userland_proxy else (_NOT_LOOPBACK,)
     commands += [
-        _jump("PREROUTING", "DOCKER", _TO_THIS_HOST),
-        _jump("OUTPUT", "DOCKER", *output, _TO_THIS_HOST),
-        _jump("FORWARD", "DOCKER-ISOLATION"),
-        _jump("FORWARD", "DOCKER-FORWARD"),
+        _rule("PREROUTING", _TO_THIS_HOST, _COUNTER, _jump("DOCKER")),
+        _rule("OUTPUT", *output, _TO_THIS_HOST, _COUNTER, _jump("DOCKER")),
+        _rule("FORWARD", _COUNTER, _jump("DOCKER-ISOLATION")),
+        _rule("FORWARD", _COUNTER, _jump("DOCKER-FORWARD")),
     ]
     commands += [_policy_counter(c) for c in ("PREROUTING", "OUTPUT", "POSTROUTING", "FORWARD")]
     return commands
@@ -125,17 +137,13 @@ def _chain(name: str, **base: Any) -> Expr:
     return {"add": {"chain": {"family": FAMILY, "table": TABLE, "name": name, **base}}}
 
 
-def _jump(chain: str, target: str, *conditions: Expr) -> Expr:
-    return _rule(chain, *conditions, _COUNTER, {"jump": {"target": target}})
-
-
 def _policy_counter(chain: str) -> Expr:
     return _rule(chain, _COUNTER, comment=POLICY_COMMENT)
 
 
-def _rule(chain: str, *exprs: Expr, **options: str) -> Expr:
+def _rule(chain: str, *exprs: str, **options: str) -> Expr:
     place = {"family": FAMILY, "table": TABLE, "chain": chain}
-    return {"add": {"rule": {**place, "expr": list(exprs), **options}}}
+    return {"add": {"rule": {**place, "expr": [json.loads(expr) for expr in exprs], **options}}}
 
 
 def masquerade(subnet: IPv4Network, bridge: str) -> RuleSpec:
@@ -149,7 +157,7 @@ def masquerade(subnet: IPv4Network, bridge: str) -> RuleSpec:
         _match(_field("ip", "saddr"), _prefix(subnet)),
         _match(_meta("oifname"), bridge, op="!="),
         _COUNTER,
-        {"masquerade": None},
+        _MASQUERADE,
         at="top",
     )
 
@@ -170,7 +178,7 @@ def dnat(  # noqa: PLR0917 - in the order of the command line: where, from, to
     Equivalent to: `iptables -t nat -A DOCKER ! -i BRIDGE -p tcp --dport HOST_PORT -j DNAT
     --to-destination TO:TO_PORT`.
     """
-    exprs: list[Expr] = []
+    exprs: list[str] = []
     if userland_proxy:
         exprs.append(_match(_meta("iifname"), bridge, op="!="))
     if int(host_ip):
@@ -178,7 +186,7 @@ def dnat(  # noqa: PLR0917 - in the order of the command line: where, from, to
     exprs += [
         _match(_field(proto, "dport"), host_port),
         _COUNTER,
-        {"dnat": {"addr": str(to), "port": to_port}},
+        f'{{"dnat":{{"addr":"{to}","port":{to_port}}}}}',
     ]
     return rule("DOCKER", *exprs)
 
@@ -211,7 +219,7 @@ def hairpin(address: IPv4Address, port: int, proto: str) -> RuleSpec:
         _match(_field("ip", "daddr"), str(address)),
         _match(_field(proto, "dport"), port),
         _COUNTER,
-        {"masquerade": None},
+        _MASQUERADE,
         at="top",
     )
 
@@ -223,13 +231,13 @@ def masquerade_local(bridge: str) -> RuleSpec:
     Equivalent to: `iptables -t nat -A POSTROUTING -o BRIDGE -m addrtype --src-type LOCAL
     -j MASQUERADE`.
     """
-    from_here = _match({"fib": {"result": "type", "flags": ["saddr"]}}, "local")
+    from_here = _match(_route_type("saddr"), "local")
     return rule(
         "POSTROUTING",
         _match(_meta("oifname"), bridge),
         from_here,
         _COUNTER,
-        {"masquerade": None},
+        _MASQUERADE,
         at="top",
     )
 
@@ -315,10 +323,6 @@ def isolate(one: str, other: str) -> tuple[RuleSpec, ...]:
 def key(chain: str, exprs: Any) -> str:
     """A rule as text: equal for two rules of one chain that say the same."""
     return f"{chain} {written(canonical(exprs))}"
-
-
-written: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-"""Expressions as text; those of this module are canonical as they stand."""
 
 
 def canonical(exprs: Any) -> Any:
