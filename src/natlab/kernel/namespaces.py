@@ -53,7 +53,8 @@ def add_named(name: str) -> int:
     Raises:
         FileExistsError: the name is taken.
     """
-    NETNS.mkdir(mode=0o755, exist_ok=True)
+    if not NETNS.is_dir():
+        NETNS.mkdir(mode=0o755, exist_ok=True)
     target = NETNS / name
     os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
     try:
