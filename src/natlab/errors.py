@@ -18,6 +18,10 @@ class UnsupportedError(NatlabError):
     """This kernel, machine or user cannot do it; the message names what is missing."""
 
 
+class StaleError(NatlabError):
+    """What the caller knew of a machine holds no more: look again."""
+
+
 class LabGoneError(NatlabError):
     """The lab's process ended (killed, or closed elsewhere), and the lab with it."""
 

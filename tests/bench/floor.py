@@ -7,12 +7,10 @@ the system calls without which there would be no such container, and nothing els
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import struct
 import time
-from ipaddress import IPv4Interface
 
 from natlab.kernel import firewall, rtnl, syscalls
 from natlab.kernel.namespaces import NETNS
@@ -48,12 +46,12 @@ def run(bridge: str, plan: Plan) -> list[float]:
         end = f"vf{name}"
         pair = rtnl.add_pair(end, "eth0", _FD, master=master, mtu=1500, mac=mac)
         inside = [
-            rtnl.add_address(2, IPv4Interface(f"{address}/16")),
+            rtnl.add_address(2, f"{address}/16"),
             rtnl.set_up(2),
             rtnl.set_up(1),
             rtnl.default_route("172.17.0.1"),
         ]
-        rules = json.dumps({"nftables": [spec.add_command() for spec in specs]})
+        rules = f'{{"nftables":[{",".join(spec.add_command for spec in specs)}]}}'
         prepared.append((name, end, pair, b"".join(inside), rules))
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     context, route = nft(), _netlink()

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from natlab.daemon import dns_container
 from natlab.daemon.dns import Resolver, Upstream
+from natlab.daemon.dns_loop import Loop
+from natlab.daemon.dns_stream import Stream
 from natlab.errors import NatlabError
 
 SERVER = ("127.0.0.11", 53)
@@ -398,7 +400,8 @@ def test_a_server_that_fails_is_not_the_last_word_but_no_such_name_is(
     assert len(world.heard) == asked
 
 
-def test_answers_to_other_questions_and_ids_are_not_believed(web, resolver, world, outside):
+@pytest.mark.parametrize("asked", [ask, ask_tcp])
+def test_answers_to_other_questions_and_ids_are_not_believed(web, resolver, world, outside, asked):
     def forged(query):
         other = DNSRecord(DNSHeader(id=query.header.id), q=DNSQuestion("evil.example"))
         wrong = DNSRecord(DNSHeader(id=query.header.id ^ 1), q=query.q)
@@ -411,7 +414,7 @@ def test_answers_to_other_questions_and_ids_are_not_believed(web, resolver, worl
 
     world.answer = forged
     resolver.attach(web.place, Names(), [outside])
-    assert values(ask(web, "example.com")) == ["192.0.2.80"]
+    assert values(asked(web, "example.com")) == ["192.0.2.80"]
 
 
 def test_an_answer_from_another_address_is_not_believed(lab, web, resolver, world, outside):
@@ -452,8 +455,16 @@ def test_a_server_of_the_user_is_asked_from_the_container_itself(host, web, reso
 
 
 def test_it_asks_neither_itself_nor_ipv6_servers(web, resolver):
-    resolver.attach(web.place, Names(), [Upstream("127.0.0.11"), Upstream("::1")])
+    looked_up = []
+
+    class Counting(Names):
+        def addresses(self, name):
+            looked_up.append(name)
+            return []
+
+    resolver.attach(web.place, Counting(), [Upstream("127.0.0.11"), Upstream("::1")])
     assert code(ask(web, "example.com")) == "SERVFAIL"
+    assert looked_up == ["example.com"]
 
 
 def test_a_thousand_queries_are_on_their_way_at_once_and_each_gets_its_answer(web, world, outside):
@@ -549,6 +560,31 @@ def test_a_client_that_reads_nothing_stops_nobody_else_and_gets_all_in_the_end(w
         sock.sendall((len(packet).to_bytes(2, "big") + packet) * 300)
         assert values(ask(web, "web")) == ["172.17.0.2"]
         assert {len(DNSRecord.parse(receive(sock)).rr) for _ in range(300)} == {250}
+
+
+def test_no_more_answers_are_made_than_the_client_takes():
+    waiting = []
+    loop = Loop("test-stream")
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.settimeout(PATIENCE)
+
+    def heard(_):
+        waiting.append(len(stream._going))
+        stream.send(b"x" * 60000)
+
+    with loop.lock:
+        stream = Stream(loop, ours, heard, lambda: None, idle=PATIENCE)
+    for _ in range(100):
+        send(theirs, b"?")
+    for _ in range(100):
+        assert receive(theirs) == b"x" * 60000
+    with loop.lock:
+        stream.close()
+    loop.close()
+    theirs.close()
+    assert len(waiting) == 100
+    assert 0 < max(waiting) < 1 << 18
 
 
 def test_one_connection_too_many_is_closed(web, resolver, monkeypatch):
@@ -666,6 +702,21 @@ def test_the_resolver_closes_what_is_still_attached(web, outside, descriptors):
     with pytest.raises(NatlabError, match="name server was closed"):
         resolver.attach(web.place, Names(), [outside])
     assert descriptors() == before
+
+
+def test_a_query_of_a_closed_container_goes_no_further(lab, host, web, resolver, world, outside):
+    other = host.network().add_container("other")
+    with World(lab.ubuntu2, address=str(lab.ubuntu2.ip)) as silent, udp(web) as sock:
+        heard = threading.Event()
+        silent.answer = lambda _: [heard.set()][1:]
+        servers = [Upstream(str(lab.ubuntu2.ip), host.place), outside]
+        attachment = resolver.attach(web.place, Names(), servers)
+        resolver.attach(other.place, Names(), servers)
+        sock.send(question("first.example").pack())
+        assert heard.wait(PATIENCE)
+        attachment.close()
+        assert values(ask(other, "second.example")) == ["192.0.2.80"]
+    assert [str(query.q.qname) for _, query, _ in world.heard] == ["second.example."]
 
 
 def test_a_container_that_is_gone_already_is_closed_quietly(host, web, resolver, outside):

@@ -77,3 +77,41 @@ def test_a_taken_name_address_or_port_leaves_nothing(host):
             docker0.add_container(name, *ports, address=address)
         assert left(host) == before
     assert str(docker0.add_container("db").ip) == "172.17.0.3"
+
+
+def test_it_takes_one_round_trip_while_nobody_else_touches_the_host(lab_without_proxy):
+    docker0 = lab_without_proxy.ubuntu1.add_docker0()
+    docker0.add_container("web", "8080")
+    before = lab_without_proxy.agent.calls
+    docker0.add_container("db", "8080")
+    docker0.add_container("cache")
+    assert lab_without_proxy.agent.calls == before + 2
+
+
+def test_what_was_made_by_hand_meanwhile_is_taken_in(host):
+    docker0 = host.add_docker0()
+    docker0.add_container("web", "8080")
+    host.run(
+        "ip netns add mine; ip link add plug type veth peer name eth0 netns mine;"
+        "ip link set plug master docker0 up; ip -n mine addr add 172.17.0.3/16 dev eth0",
+        check=True,
+    )
+    assert str(docker0.add_container("db", "8080").ip) == "172.17.0.4"
+
+
+def test_the_address_of_a_container_unplugged_by_hand_is_handed_out_again(host):
+    docker0 = host.add_docker0()
+    web = docker0.add_container("web", "8080")
+    docker0.add_container("db", "8080")
+    host.run(["ip", "link", "delete", web.host_end], check=True)
+    assert str(docker0.add_container("cache", "8080").ip) == "172.17.0.2"
+
+
+def test_an_interface_that_has_the_name_already_is_left_alone(host):
+    docker0 = host.add_docker0()
+    docker0.add_container("web", "8080")
+    planned = docker0._free_name("db", ())
+    host.run(["ip", "link", "add", planned, "type", "bridge"], check=True)
+    db = docker0.add_container("db", "8080")
+    assert db.host_end != planned
+    assert host.link(planned).kind == "bridge"

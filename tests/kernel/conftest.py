@@ -170,6 +170,7 @@ def box(image):
 def image(tmp_path_factory):
     """A small image of one layer: a shell, a few programs, two users."""
     root = tmp_path_factory.mktemp("image")
+    root.chmod(0o755)
     for name in _PROGRAMS:
         _copy_program(root, shutil.which(name, path="/usr/bin:/bin"))
     (root / "bin").symlink_to("usr/bin")

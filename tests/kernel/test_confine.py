@@ -17,10 +17,7 @@ from natlab.model.refusal import Refusal
 
 
 def test_the_first_process_is_number_one_and_sees_only_its_own(box):
-    ran = box.sh("echo $$; ls -d /proc/[0-9]*")
-    assert ran.code == 0
-    assert ran.out.splitlines()[:2] == ["1", "/proc/1"]
-    assert len(ran.out.splitlines()) == 3, "itself and ls"
+    assert box.sh("echo $$; echo /proc/[0-9]*").out == "1\n/proc/1\n"
 
 
 def test_it_has_a_host_name_of_its_own(box):
@@ -79,8 +76,9 @@ def test_the_environment_is_the_one_given_and_home(box):
 
 def test_the_working_directory_is_made_if_missing(box):
     assert box.run("pwd", cwd="/srv/a/b", tree=box.tree(box.image)).out == "/srv/a/b\n"
-    with pytest.raises(ExecError, match="^Cannot mkdir: /etc/motd/x is not a directory$"):
+    with pytest.raises(ExecError) as refused:
         box.run("pwd", cwd="/etc/motd/x", tree=box.tree(box.image))
+    assert str(refused.value) == "Cannot mkdir: /etc/motd/x is not a directory"
 
 
 @pytest.mark.parametrize(
@@ -154,28 +152,29 @@ def test_it_has_dockers_capabilities_unless_told_otherwise(box):
 
 
 def test_what_must_not_be_seen_of_proc_is_hidden_but_not_from_the_privileged(box):
-    script = "cat /proc/kcore /proc/keys | head -c 9; echo x > /proc/sys/kernel/domainname; ls -A "
-    hidden = box.sh(f"{script} /sys/firmware")
+    write = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+    hidden = box.sh(f"cat /proc/keys; ls -A /sys/firmware; {write}")
     assert hidden.out == ""
     assert "Read-only file system" in hidden.err
-    assert box.sh("echo lan > /proc/sys/kernel/domainname", privileged=True).code == 0
+    assert box.sh(f"cat /proc/keys; {write}", privileged=True).code == 0
 
 
 def test_settings_are_written_before_it_starts(box):
     sysctls = {"net.ipv4.ip_forward": "1"}
     assert box.run("cat", "/proc/sys/net/ipv4/ip_forward", sysctls=sysctls).out == "1\n"
-    with pytest.raises(ExecError, match="^open sys/net/ipv4/nonsense: no such file or directory$"):
+    with pytest.raises(ExecError) as refused:
         box.run("true", sysctls={"net.ipv4.nonsense": "1"})
+    assert str(refused.value) == "open sys/net/ipv4/nonsense: no such file or directory"
 
 
 def test_a_terminal_is_the_containers_own(box):
-    live = box.start("sh", "-c", "tty; stty size; read x; stty size; echo $x", tty=True)
+    live = box.start("sh", "-c", "tty; read x; stty size; echo $x!", tty=True)
+    assert live.hear("\n") == "/dev/pts/0\r\n"
     terminals.resize(live.terminal.number, 30, 100)
     live.say("done\n")
     ran = live.wait()
     assert ran.code == 0
-    assert ran.out.split()[0] == "/dev/pts/0"
-    assert ran.out.split()[-3:] == ["30", "100", "done"]
+    assert ran.out.split() == ["done", "30", "100", "done!"]
 
 
 def test_a_terminal_has_the_size_asked_for_and_is_the_console(box):

@@ -75,7 +75,7 @@ def test_a_rule_that_stands_twice_is_removed_once(host):
 def test_a_bad_batch_changes_nothing(host):
     before = table(host)
     good = rules.dnat("docker0", ANY, 80, WEB, 80, "tcp")
-    bad = rules.RuleSpec("NO-SUCH-CHAIN", good.exprs)
+    bad = good._replace(chain="NO-SUCH-CHAIN")
     with pytest.raises(NatlabError, match=r"^nft refused the rules, and none was applied: .*such"):
         host.place.call(firewall.add, [good, bad, good])
     assert table(host) == before

@@ -73,7 +73,7 @@ def test_masquerade_asks_for_the_network_and_for_another_way_out():
         ("oifname", "!=", "docker0"),
     ]
     assert spec.exprs[-1] == {"masquerade": None}
-    assert "insert" in spec.add_command(), "the newest network comes first"
+    assert "insert" in spec.add_command, "the newest network comes first"
 
 
 def test_dnat_leaves_the_bridge_to_the_proxy_where_there_is_one():
@@ -122,7 +122,7 @@ def test_the_guard_drops_loopback_addresses_that_do_not_come_from_lo():
 
 def test_a_rule_without_expressions_is_refused():
     with pytest.raises(ValueError, match="a rule of chain DOCKER without expressions"):
-        rules.RuleSpec("DOCKER", ())
+        rules.rule("DOCKER")
 
 
 ports = st.integers(1, 65535)
@@ -138,6 +138,11 @@ dnats = st.builds(
     ports,
     st.sampled_from(["tcp", "udp"]),
 )
+
+
+@given(dnats)
+def test_a_rule_is_written_as_it_is_compared(spec):
+    assert rules.key(spec.chain, spec.exprs) == spec.key
 
 
 @given(dnats, st.integers(0, 2**40))

@@ -57,7 +57,9 @@ def _interpreter() -> str:
     return os.path.realpath(base)
 
 
-def to_image(builtin: Builtin, directory: str) -> tuple[Image, dict[str, str]]:
+def to_image(
+    builtin: Builtin, directory: str, tags: list[str]
+) -> tuple[Image, dict[str, str]]:
     """The image, and the files to be written for it, by path."""
     config = builtin.config.to_json()
     text = json.dumps([config, builtin.tags, builtin.files], sort_keys=True)
@@ -69,7 +71,7 @@ def to_image(builtin: Builtin, directory: str) -> tuple[Image, dict[str, str]]:
         id=f"sha256:{digest}",
         config=builtin.config,
         layers=(layer, MACHINE) if paths else (MACHINE,),
-        tags=list(builtin.tags),
+        tags=tags,
         created=created,
         size=sum(map(len, paths.values())),
         comment=f"made by natlab from {_THE_MACHINE}",

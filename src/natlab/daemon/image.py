@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from natlab.model.image_config import ImageConfig
+from natlab.model.image_load import CONFIG
+from natlab.model.json_shapes import as_object, parse_json
 
 MACHINE: Final = "/"
 """The layer that stands for the machine's own root tree."""
@@ -24,10 +27,14 @@ class Image:
     tags: list[str] = field(default_factory=list)
     """Familiar names with their tags: `myapp:v0.0.1`."""
     created: int = field(default_factory=time.time_ns)
+    tagged: int = 0
+    """When it got its last name here, in nanoseconds since 1970; 0 for never."""
     size: int = 0
     comment: str = ""
     diff_ids: tuple[str, ...] = ()
     """The digests of the layers' tar files, lowest first; none of the machine's own tree."""
+    sizes: tuple[int, ...] = ()
+    """Bytes of each of these layers."""
     raw_config: bytes = b""
     """The image's config as it came; its digest is the id."""
 
@@ -35,3 +42,8 @@ class Image:
     def of_the_machine(self) -> bool:
         """Whether the machine's own tree is underneath."""
         return MACHINE in self.layers
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The config as JSON: architecture, author, history; empty if it did not come as such."""
+        return as_object(CONFIG, parse_json(CONFIG, self.raw_config or b"{}"))

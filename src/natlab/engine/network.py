@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
@@ -80,49 +80,61 @@ class Network:
             UsageError: the address is taken, reserved, or outside the subnet.
             NatlabError: the pool is used up, or the container has an eth0 already.
         """
-        inventory = self.host.place.call(namespaces.inventory)
-        with self.reserved(container, inventory, address) as endpoint:
+        names, interfaces = self.host.place.call(namespaces.inventory)
+        self._notice_others(container.name, names, interfaces)
+        with self.reserved(container.name, address, interfaces) as endpoint:
             call = self.attach_call(
-                container, endpoint, default_route=default_route, interface=interface, mac=mac
+                container.place.number,
+                endpoint,
+                default_route=default_route,
+                interface=interface,
+                mac=mac,
             )
-            with self.explained(container):
+            with self._explained(container):
                 self.host.place.call(call.function, *call.args, **call.kwargs)
         return endpoint.ip
 
     @contextlib.contextmanager
     def reserved(
         self,
-        container: Container,
-        inventory: tuple[set[str], set[str]],
+        container: str,
         address: IPv4Address | str | None,
+        interfaces: Collection[str] = (),
     ) -> Iterator[Endpoint]:
-        """An address and a name for the host's end: the container's if the block ends well."""
-        names, interfaces = inventory
-        self._notice_others(container, names, interfaces)
-        if container.name in self._attached:
+        """An address and a name for the host's end: the container's if the block ends well.
+
+        The host's end gets a name that none of the interfaces has.
+        """
+        if container in self._attached:
             raise NatlabError(
-                f"{container.name} is on {self.bridge} already, with the address"
-                f" {self._attached[container.name].ip}: detach it first, or use another container"
+                f"{container} is on {self.bridge} already, with the address"
+                f" {self._attached[container].ip}: detach it first, or use another container"
             )
         ip = self.pool.allocate(None if address is None else _ipv4(address))
         try:
-            endpoint = Endpoint(ip, self._free_name(container.name, interfaces))
+            endpoint = Endpoint(ip, self._free_name(container, interfaces))
             yield endpoint
         except BaseException:
             self.pool.release(ip)
             raise
-        self._attached[container.name] = endpoint
+        self._attached[container] = endpoint
+
+    def expect_call(self, endpoint: Endpoint) -> Call:
+        """The call that checks that the host is as this process left it, and its pool with it."""
+        ends = {known.host_end for known in self._attached.values()}
+        args = (set(self._attached), ends, endpoint.host_end)
+        return Call(self.host.place.number, namespaces.expect, args)
 
     def attach_call(
         self,
-        container: Container,
+        place: int,
         endpoint: Endpoint,
         *,
         default_route: bool = True,
         interface: str = "eth0",
         mac: str | None = None,
     ) -> Call:
-        """The call that plugs a container in."""
+        """The call that plugs the container of that place in."""
         options = {
             "mac": mac or mac_for(endpoint.ip),
             "interface": interface,
@@ -131,11 +143,13 @@ class Network:
             "mtu": self.mtu,
             "hairpin": self.host.hairpin,
         }
-        args = (self.bridge, endpoint.host_end, container.place.number)
-        return Call(self.host.place.number, links.attach, args, options)
+        here = self.host.place.number
+        undo = Call(here, links.delete, (endpoint.host_end,))
+        args = (self.bridge, endpoint.host_end, place)
+        return Call(here, links.attach, args, options, undo)
 
     @contextlib.contextmanager
-    def explained(self, container: Container) -> Iterator[None]:
+    def _explained(self, container: Container) -> Iterator[None]:
         """Say in words why the kernel did not let a container join."""
         try:
             yield
@@ -162,18 +176,18 @@ class Network:
         """
         return starting.start(self, name, publish, address)
 
-    def _free_name(self, container: str, taken: set[str]) -> str:
+    def _free_name(self, container: str, taken: Collection[str]) -> str:
         """A name for the host's end that no interface has: Docker's `veth` and 7 digits."""
         seed = f"{self.host.name}/{container}/{self.bridge}"
         names = (veth_name(seed if n == 0 else f"{seed}/{n}") for n in itertools.count())
         return next(name for name in names if name not in taken)
 
-    def _notice_others(self, newcomer: Container, names: set[str], interfaces: set[str]) -> None:
+    def _notice_others(self, newcomer: str, names: set[str], interfaces: set[str]) -> None:
         """Bring the pool in line with the kernel: addresses given by hand, containers gone."""
         for name, endpoint in list(self._attached.items()):
             if name not in names or endpoint.host_end not in interfaces:
                 self.forget(name)
-        strangers = names - self._attached.keys() - {newcomer.name}
+        strangers = names - self._attached.keys() - {newcomer}
         if strangers:
             strangers &= set(self.host.container_names())  # less the names that lead nowhere
         ours = {endpoint.ip for endpoint in self._attached.values()} if strangers else set()

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from natlab.engine.process import Process
-from natlab.errors import NatlabError, UsageError
+from natlab.errors import NatlabError, StaleError, UsageError
 from natlab.kernel import conntrack, firewall, processes, sockets, sysctl
 from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
@@ -28,10 +28,6 @@ _WITH_PROXY = ("tcp", "udp")
 _PORTS_CHAIN: Final = "DOCKER"
 """Its rules are one for each published port: none of them stands for more than one."""
 _BRIDGED: Final = "net.bridge.bridge-nf-call-iptables"
-
-
-class RulesChangedError(Exception):
-    """Somebody else changed the host's rules; what is known of them must be read again."""
 
 
 class Publishing:
@@ -52,16 +48,17 @@ class Publishing:
         """Publish ports of the container at an address, all or none."""
         network = self._network_of(address)
         wanted = _wanted(texts)
-        self.catch_up(self.host.place.call(firewall.generation))
+        if self._generation != self.host.place.call(firewall.generation):
+            self._notice_others()
         while (published := self._try(network, address, wanted, proxy=proxy)) is None:
             self._notice_others()
         self._held |= set(published)
         return published
 
-    def catch_up(self, generation: int) -> None:
-        """Read the rules again if they have changed since they were last read."""
-        if self._generation != generation:
-            self._notice_others()
+    @property
+    def informed(self) -> bool:
+        """Whether the host's rules are known, as far as this process has looked or acted."""
+        return self._generation is not None
 
     def _try(
         self,
@@ -76,7 +73,7 @@ class Publishing:
         bindings, published = self._allocate(wanted, in_use=self._in_use)
         try:
             self._apply(network, address, published, proxy=proxy)
-        except RulesChangedError:
+        except StaleError:
             self._ports.release(bindings)
             self._ports.rewind(marks)
             return None
@@ -99,8 +96,12 @@ class Publishing:
         """The calls that publish ports without a proxy, for the caller to make in the block.
 
         Whether a program holds a port is found by the first of them, not asked before. The last
-        result of the calls goes to `settled`. If the block fails, the ports are free again.
+        one adds the rules as if nobody else had changed them; its result goes to `settled`. If
+        the block fails, the ports are free again.
         """
+        if not texts:
+            yield []
+            return
         marks = self._ports.marks
         bindings, published = self._allocate(_wanted(texts), in_use=lambda *_: False)
         try:
@@ -191,14 +192,8 @@ class Publishing:
         wanted = [*(spec for spec in once if spec.key not in self._standing), *specs]
         return wanted, [chain] if guard in wanted else []
 
-    def settled(self, added: Sequence[rules.RuleSpec], now: int | None) -> None:
-        """Note what was added, and the generation that came of it.
-
-        Raises:
-            RulesChangedError: nothing was added, because somebody else had changed the rules.
-        """
-        if now is None:
-            raise RulesChangedError
+    def settled(self, added: Sequence[rules.RuleSpec], now: int) -> None:
+        """Note what was added, and the generation that came of it."""
         before = self._generation
         self._standing |= {spec.key for spec in added if spec.chain != _PORTS_CHAIN}
         self._generation = now if before is not None and now == before + 1 else None

@@ -1,21 +1,21 @@
-"""A container made, attached and published at once, in two round trips to the agent.
+"""A container made, attached and published at once, in one round trip to the agent.
 
 Each of the three can be had on its own (`Host.add_container`, `Network.attach`, `Host.publish`).
-Together they cost less: what must be known is asked in one round trip, and what is to be done is
-done in another.
+Together they cost less: all is decided as if nobody else had touched the host since this process
+last looked or acted, and done in one go, which checks just that before it begins.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Sequence
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from natlab.engine.publishing import RulesChangedError
-from natlab.kernel import batch, firewall, namespaces
+from natlab.errors import NatlabError
+from natlab.kernel import batch, namespaces
 from natlab.kernel.batch import Call
+from natlab.kernel.place import NEWEST
 
 if TYPE_CHECKING:
     from natlab.engine.container import Container
@@ -25,61 +25,47 @@ if TYPE_CHECKING:
 def start(
     network: Network, name: str, texts: Sequence[str], address: IPv4Address | str | None
 ) -> Container:
-    """Make a container on a network, and publish ports of it; see `Network.add_container`."""
+    """Make a container on a network, and publish ports of it; see `Network.add_container`.
+
+    What stands in the way of doing it at once, whatever it is, is met again step by step, with
+    knowledge that is new and with errors in words.
+    """
     host = network.host
-    name, here = host.checked_name(name), host.place.number
-    questions = [
-        Call(here, namespaces.add_named, (name,)),
-        Call(here, namespaces.inventory),
-        Call(here, firewall.generation),
-    ]
-    with host.name_free(name):
-        number, *known = host.place.agent.call(None, batch.together, questions)
-    container = host.adopt(name, number)
-    with contextlib.ExitStack() as undo:
-        undo.callback(container.remove)
-        hopeful = bool(texts) and not host.userland_proxy
-        if not hopeful or not _at_once(container, network, _Facts(*known), texts, address):
-            network.attach(container, address)
-            if texts:
-                host.publish(container, *texts)
-        undo.pop_all()
-    return container
-
-
-class _Facts(NamedTuple):
-    """What the first round trip found out."""
-
-    inventory: tuple[set[str], set[str]]
-    generation: int
+    name = host.checked_name(name)
+    if not texts or (host.publishing.informed and not host.userland_proxy):
+        with contextlib.suppress(NatlabError, OSError):
+            return _at_once(network, name, texts, address)
+    return _step_by_step(network, name, texts, address)
 
 
 def _at_once(
-    container: Container,
-    network: Network,
-    facts: _Facts,
-    texts: Sequence[str],
-    address: IPv4Address | str | None,
-) -> bool:
-    """Attach and publish in one round trip; False, with nothing done, if that was too hopeful.
+    network: Network, name: str, texts: Sequence[str], address: IPv4Address | str | None
+) -> Container:
+    """Do it in one round trip; after an error nothing is left of it."""
+    host, publishing = network.host, network.host.publishing
+    here = host.place.number
+    forget = Call(here, namespaces.undo_named, (name,))
+    make = Call(here, namespaces.add_named, (name,), undo=forget)
+    with (
+        network.reserved(name, address) as endpoint,
+        publishing.ahead(network, endpoint.ip, texts) as publish,
+    ):
+        checks = [network.expect_call(endpoint), *publish[:-1]]
+        acts = [make, network.attach_call(NEWEST, endpoint), *publish[-1:]]
+        results = host.place.call(batch.together, [*checks, *acts])
+        if publish:
+            publishing.settled(publish[-1].args[0], results[-1])
+    return host.adopt(name, results[len(checks)])
 
-    It is when a program of the host holds one of the ports, or when the rules changed meanwhile.
-    """
-    publishing = network.host.publishing
-    publishing.catch_up(facts.generation)
-    try:
-        with network.reserved(container, facts.inventory, address) as endpoint:
-            attach = network.attach_call(container, endpoint)
-            with publishing.ahead(network, endpoint.ip, texts) as (*before, rules):
-                calls = [*before, attach, rules]
-                *_, now = network.host.place.agent.call(None, batch.together, calls)
-                publishing.settled(rules.args[0], now)
-    except RulesChangedError:
-        network.unplug(endpoint.host_end)
-        return False
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
-            return False
-        with network.explained(container):
-            raise
-    return True
+
+def _step_by_step(
+    network: Network, name: str, texts: Sequence[str], address: IPv4Address | str | None
+) -> Container:
+    container = network.host.add_container(name)
+    with contextlib.ExitStack() as undo:
+        undo.callback(container.remove)
+        network.attach(container, address)
+        if texts:
+            network.host.publish(container, *texts)
+        undo.pop_all()
+    return container

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,15 +16,26 @@ class Call(NamedTuple):
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - never changed; a tuple's default must be a value
+    undo: Call | None = None
+    """What takes it back if a later one fails; None where nothing is to be taken back."""
 
 
 def together(calls: Sequence[Call]) -> list[Any]:
-    """Run calls in order; returns their results. The first error ends it and is raised.
+    """Run calls in order; returns their results.
 
-    What was done before an error stays done: undoing it is the caller's business.
+    The first error ends it: what was done before is undone, the last first, and it is raised.
+    Like the agent, it stays in the last place: going back costs as much as coming.
     """
     results = []
-    for call in calls:
-        with standing.at(registry.get(call.place)):
-            results.append(call.function(*call.args, **call.kwargs))
+    with contextlib.ExitStack() as undo:
+        for call in calls:
+            results.append(_run(call))
+            if call.undo:
+                undo.callback(_run, call.undo)
+        undo.pop_all()
     return results
+
+
+def _run(call: Call) -> Any:
+    standing.move(registry.get(call.place))
+    return call.function(*call.args, **call.kwargs)

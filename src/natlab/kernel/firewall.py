@@ -7,16 +7,14 @@ Nobody else's table is ever touched.
 from __future__ import annotations
 
 import json
-import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from natlab.errors import NatlabError
-from natlab.kernel.place import nft
-from natlab.model.firewall import FAMILY, TABLE, RuleSpec, key, skeleton
+from natlab.errors import NatlabError, StaleError
+from natlab.kernel.place import nft, standing
+from natlab.model.firewall import FAMILY, TABLE, RuleSpec, key, skeleton, written
 
-_NETLINK_NETFILTER: Final = 12
 _GETGEN: Final = 10 << 8 | 16  # subsystem nftables, NFT_MSG_GETGEN
 _GENERATION_AT: Final = 16 + 4 + 4  # behind nlmsghdr, nfgenmsg and the head of NFTA_GEN_ID
 
@@ -27,9 +25,13 @@ def run(commands: Sequence[dict[str, Any]]) -> None:
     Raises:
         NatlabError: libnftables refused the batch; nothing of it was applied.
     """
+    _apply(map(written, commands))
+
+
+def _apply(commands: Iterable[str]) -> None:
     context = nft()
     context.set_json_output(True)
-    code, _, error = context.cmd(json.dumps({"nftables": list(commands)}))
+    code, _, error = context.cmd(f'{{"nftables":[{",".join(commands)}]}}')
     if code != 0:
         raise NatlabError(f"nft refused the rules, and none was applied: {' '.join(error.split())}")
 
@@ -79,7 +81,7 @@ def add(
     *,
     chains: Sequence[dict[str, Any]] = (),
     expected: int | None = None,
-) -> int | None:
+) -> int:
     """Add rules in one transaction. Equivalent to: `nft add rule …` or `nft insert rule …`.
 
     Args:
@@ -88,11 +90,14 @@ def add(
         expected: Do it only if the ruleset still has this generation.
 
     Returns:
-        The generation of the ruleset afterwards; None if it was not the expected one.
+        The generation of the ruleset afterwards.
+
+    Raises:
+        StaleError: the ruleset has another generation than the expected one.
     """
     if expected is not None and generation() != expected:
-        return None
-    run([*chains, *(spec.add_command() for spec in specs)])
+        raise StaleError
+    _apply([*map(written, chains), *(spec.add_command for spec in specs)])
     return generation()
 
 
@@ -108,9 +113,9 @@ def generation() -> int:
     the number that `nft monitor` prints as `new generation N`.
     """
     request = struct.pack("=IHHIIBBH", 20, _GETGEN, 1, 0, 0, 0, 0, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        netlink.send(request)
-        answer = netlink.recv(4096)
+    netlink = standing.place.netfilter
+    netlink.send(request)
+    answer = netlink.recv(4096)
     return int(struct.unpack_from("!I", answer, _GENERATION_AT)[0])
 
 

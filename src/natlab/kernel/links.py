@@ -15,9 +15,13 @@ from ipaddress import IPv4Interface, ip_interface
 from typing import Any, Final
 
 from natlab.kernel import rtnl
-from natlab.kernel.place import ipr, registry, standing
+from natlab.kernel.place import Place, ipr, registry, standing
 from natlab.model.state import ForwardingEntry, Link, Neighbour, RouteEntry
 
+_IFNAMSIZ: Final = 16
+_LOOPBACK: Final = 1
+"""The index of `lo` in every namespace (LOOPBACK_IFINDEX in net/flow.h)."""
+_SIOCGIFINDEX: Final = 0x8933
 _SIOCGIFADDR: Final = 0x8915
 _SIOCGIFNETMASK: Final = 0x891B
 _UP: Final = 0x1
@@ -48,22 +52,30 @@ _ROUTE_KINDS: Final = {
 }
 
 
-def index(name: str) -> int:
-    """The index of an interface.
+def index(name: str, place: Place | None = None) -> int:
+    """The index of an interface, here or elsewhere.
 
     Raises:
-        OSError: ENODEV, no interface of that name here.
+        OSError: ENODEV, no interface of that name there.
     """
+    request = struct.pack("15s17x", name.encode())
     try:
-        return socket.if_nametoindex(name)
+        answer = fcntl.ioctl((place or standing.place).route, _SIOCGIFINDEX, request)
     except OSError as error:
         raise OSError(errno.ENODEV, f"no interface {name}") from error
+    return int(struct.unpack_from("=i", answer, _IFNAMSIZ)[0])
 
 
 def present(names: Iterable[str]) -> list[str]:
     """Those of the names that are interfaces here."""
-    here = {name for _, name in socket.if_nameindex()}
-    return [name for name in names if name in here]
+    return [name for name in names if _is_here(name)]
+
+
+def _is_here(name: str) -> bool:
+    try:
+        return index(name) > 0
+    except OSError:
+        return False
 
 
 def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
@@ -148,11 +160,11 @@ def attach(
     with _undone_on_failure(host_end):
         if hairpin:
             set_hairpin(host_end, on=True)
-        with standing.at(there):
-            eth0 = index(interface)
-            given = [rtnl.add_address(eth0, ip_interface(address)) for address in addresses]
-            up = [rtnl.set_up(eth0), rtnl.set_up(index("lo"))]
-            rtnl.transact(*given, *up, *([rtnl.default_route(gateway)] if gateway else []))
+        eth0 = index(interface, there)
+        given = [rtnl.add_address(eth0, address) for address in addresses]
+        up = [rtnl.set_up(eth0), rtnl.set_up(_LOOPBACK)]
+        away = [rtnl.default_route(gateway)] if gateway else []
+        rtnl.transact(*given, *up, *away, place=there)
 
 
 def set_link(name: str, **changes: Any) -> None:

@@ -12,8 +12,9 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from natlab.kernel import syscalls
-from natlab.kernel.place import Place, registry, standing
+from natlab.errors import StaleError
+from natlab.kernel import links, syscalls
+from natlab.kernel.place import NEWEST, Place, netlink, registry, standing
 
 NETNS: Final = Path("/run/netns")
 _SAFE: Final = syscalls.MS_NOSUID | syscalls.MS_NODEV
@@ -43,7 +44,7 @@ def create_machine(hostname: str, programs: dict[str, str], hosts_file: str) -> 
 
 def create_net() -> int:
     """Make a network namespace without a name; returns its number. Compare: `unshare --net`."""
-    return registry.add(standing.place.with_net(_new_net()))
+    return registry.add(_new_net())
 
 
 def add_named(name: str) -> int:
@@ -52,16 +53,17 @@ def add_named(name: str) -> int:
     Raises:
         FileExistsError: the name is taken.
     """
-    NETNS.mkdir(mode=0o755, exist_ok=True)
+    if not NETNS.is_dir():
+        NETNS.mkdir(mode=0o755, exist_ok=True)
     target = NETNS / name
     os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
     try:
-        fd = _new_net()
-        syscalls.mount(f"/proc/self/fd/{fd}", str(target), flags=syscalls.MS_BIND)
+        made = _new_net()
+        syscalls.mount(f"/proc/self/fd/{made.fds['net']}", str(target), flags=syscalls.MS_BIND)
     except BaseException:
         target.unlink()
         raise
-    return registry.add(standing.place.with_net(fd))
+    return registry.add(made)
 
 
 def open_named(name: str) -> int:
@@ -96,8 +98,25 @@ def inventory() -> tuple[set[str], set[str]]:
 
     A quick look, for who is about to add one: a name that leads nowhere is among them.
     """
-    names = set(os.listdir(NETNS)) if NETNS.is_dir() else set()  # noqa: PTH208 - no paths needed
-    return names, {name for _, name in socket.if_nameindex()}
+    return _entries(), {name for _, name in socket.if_nameindex()}
+
+
+def expect(names: set[str], interfaces: set[str], free: str) -> None:
+    """Check that the machine is as the caller knows it, before something is added.
+
+    Raises:
+        StaleError: the names below `/run/netns` are not these, one of these interfaces is not
+            there, or there is one called `free`.
+    """
+    if _entries() != names or set(links.present([*interfaces, free])) != interfaces:
+        raise StaleError
+
+
+def _entries() -> set[str]:
+    try:
+        return set(os.listdir(NETNS))  # noqa: PTH208 - no paths needed
+    except FileNotFoundError:
+        return set()
 
 
 def _device(entry: os.DirEntry[str]) -> int | None:
@@ -135,6 +154,12 @@ def rename_named(name: str, new: str) -> None:
         target.unlink()
         raise
     delete_named(name)
+
+
+def undo_named(name: str) -> None:
+    """Take back the last `add_named`."""
+    delete_named(name)
+    registry.close(NEWEST)
 
 
 def net_id(number: int) -> int:
@@ -180,13 +205,15 @@ def list_pinned(directory: str) -> list[str]:
     return sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
 
 
-def _new_net() -> int:
-    before = standing.place.fds["net"]
+def _new_net() -> Place:
+    """A new network namespace, with the socket by which it is furnished next."""
+    here = standing.place
     syscalls.unshare(syscalls.CLONE_NEWNET)
     try:
-        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        return here.with_net(fd, netlink(socket.NETLINK_ROUTE))
     finally:
-        syscalls.setns(before, syscalls.CLONE_NEWNET)
+        syscalls.setns(here.fds["net"], syscalls.CLONE_NEWNET)
 
 
 def _furnish(programs: dict[str, str], hosts_file: str) -> None:

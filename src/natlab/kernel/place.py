@@ -14,10 +14,12 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from natlab.errors import LabGoneError, UnsupportedError
 from natlab.kernel import syscalls
+
+_NETLINK_NETFILTER: Final = 12
 
 _KINDS = {
     "net": syscalls.CLONE_NEWNET,
@@ -29,12 +31,13 @@ _KINDS = {
 class Place:
     """Descriptors of a network, a mount and a host-name namespace, and handles born there."""
 
-    def __init__(self, net: int, mnt: int, uts: int) -> None:
+    def __init__(self, net: int, mnt: int, uts: int, *, route: socket.socket | None = None) -> None:
         self.fds = {"net": net, "mnt": mnt, "uts": uts}
         self.inodes = {kind: os.fstat(fd).st_ino for kind, fd in self.fds.items()}
         self._ipr: Any = None
         self._nft: Any = None
-        self._route: socket.socket | None = None
+        self._route = route
+        self._netfilter: socket.socket | None = None
 
     @classmethod
     def here(cls) -> Place:
@@ -42,9 +45,14 @@ class Place:
         opened = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in _KINDS]
         return cls(*opened)
 
-    def with_net(self, net: int) -> Place:
-        """The same machine seen from another network namespace, as `ip netns exec` does."""
-        return Place(net, os.dup(self.fds["mnt"]), os.dup(self.fds["uts"]))
+    def with_net(self, net: int, route: socket.socket | None = None) -> Place:
+        """The same machine seen from another network namespace, as `ip netns exec` does.
+
+        Args:
+            net: A descriptor of the namespace.
+            route: A route socket that was born there, if there is one already.
+        """
+        return Place(net, os.dup(self.fds["mnt"]), os.dup(self.fds["uts"]), route=route)
 
     def enter(self, coming_from: Place | None = None) -> None:
         """Move the calling thread here; what it shares with where it comes from stays."""
@@ -70,24 +78,40 @@ class Place:
 
     @property
     def route(self) -> socket.socket:
-        """A plain route netlink socket in this network namespace; see `natlab.kernel.rtnl`."""
+        """A plain route netlink socket in this network namespace; see `natlab.kernel.rtnl`.
+
+        Once it is there it can be used from anywhere.
+        """
         if self._route is None:
-            self._route = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-            )
-            self._route.bind((0, 0))
+            with standing.at(self):
+                self._route = netlink(socket.NETLINK_ROUTE)
         return self._route
+
+    @property
+    def netfilter(self) -> socket.socket:
+        """A plain netfilter netlink socket in this network namespace."""
+        if self._netfilter is None:
+            self._netfilter = netlink(_NETLINK_NETFILTER)
+        return self._netfilter
 
     def close(self) -> None:
         """Close the handles, then the descriptors; what nobody else holds is then gone."""
         if self._ipr is not None:
             self._ipr.close()
-        if self._route is not None:
-            self._route.close()
-        self._ipr = self._nft = self._route = None
+        for netlink in (self._route, self._netfilter):
+            if netlink is not None:
+                netlink.close()
+        self._ipr = self._nft = self._route = self._netfilter = None
         for fd in self.fds.values():
             os.close(fd)
         self.fds = {}
+
+
+def netlink(protocol: int) -> socket.socket:
+    """Open a netlink socket in the network namespace that the thread is in."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    sock.bind((0, 0))
+    return sock
 
 
 def _nftables() -> Any:
@@ -157,6 +181,10 @@ def nft() -> Any:
     return standing.place.nft
 
 
+NEWEST: Final = 0
+"""Stands for the number of the place that was added last: its client may not know it yet."""
+
+
 class Registry:
     """The agent's places by number: what a client holds is the number, never a descriptor."""
 
@@ -176,15 +204,16 @@ class Registry:
         Raises:
             LabGoneError: it was closed: its container was removed, or its lab taken down.
         """
-        if number not in self._places:
+        place = self._places.get(number or self._last)
+        if place is None:
             raise LabGoneError(
                 "that container was removed, or its lab closed: make a new one to go on"
             )
-        return self._places[number]
+        return place
 
     def close(self, number: int) -> None:
         """Close a place; closing it again does nothing."""
-        place = self._places.pop(number, None)
+        place = self._places.pop(number or self._last, None)
         if place is not None:
             if place is standing.place:
                 standing.move(standing.home)

@@ -11,10 +11,9 @@ import functools
 import os
 import socket
 import struct
-from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, Final
 
-from natlab.kernel.place import standing
+from natlab.kernel.place import Place, standing
 
 _ACK, _REQUEST, _NEW = 0x4, 0x1, 0x600
 _NLMSG_ERROR: Final = 2
@@ -23,19 +22,20 @@ _IFLA_PROTINFO, _IFLA_BRPORT_MODE, _NESTED = 12, 4, 0x8000
 _IFF_UP: Final = 1
 _AF_BRIDGE: Final = 7
 _NO_DAD: Final = 0x02
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _MAIN_TABLE, _BOOT, _UNICAST = 254, 3, 1
 _HEADER: Final = struct.Struct("=IHHII")
 _FD_MARK: Final = 0x7FEDCBA9
 _MAC_MARK: Final = "02:42:fe:dc:ba:98"
 
 
-def transact(*messages: bytes) -> None:
-    """Send messages in one datagram, and wait for every acknowledgement.
+def transact(*messages: bytes, place: Place | None = None) -> None:
+    """Send messages in one datagram, here or elsewhere, and wait for every acknowledgement.
 
     Raises:
         OSError: the kernel refused one of them; those before it were carried out.
     """
-    sock = standing.place.route
+    sock = (place or standing.place).route
     sock.send(b"".join(messages))
     waiting, problem = len(messages), 0
     while waiting:
@@ -67,6 +67,10 @@ def _encode(message: Any, kind: int, flags: int) -> bytes:
     }
     message.encode()
     return bytes(message.data)
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags | _REQUEST | _ACK, 0, 0) + body
 
 
 def add_pair(name: str, peer: str, peer_fd: int, *, master: int, mtu: int, mac: str) -> bytes:
@@ -125,17 +129,15 @@ def set_up(index: int) -> bytes:
     return _encode(message, _RTM_NEWLINK, 0)
 
 
-def add_address(index: int, address: IPv4Interface | IPv6Interface) -> bytes:
-    """Give a link an address. Equivalent to: `ip addr add ADDRESS dev NAME`."""
-    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
-    message = ifaddrmsg()
-    four = isinstance(address, IPv4Interface)
-    message["family"] = socket.AF_INET if four else socket.AF_INET6
-    message["prefixlen"], message["index"] = address.network.prefixlen, index
-    message["flags"] = 0 if four else _NO_DAD
-    message["attrs"] = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))]
-    return _encode(message, _RTM_NEWADDR, _NEW)
+def add_address(index: int, address: str) -> bytes:
+    """Give a link an address, with its prefix length. Equivalent to: `ip addr add ADDRESS …`."""
+    ip, _, length = address.partition("/")
+    family, flags = (socket.AF_INET6, _NO_DAD) if ":" in ip else (socket.AF_INET, 0)
+    raw = socket.inet_pton(family, ip)
+    body = struct.pack("=BBBBI", family, int(length), flags, 0, index)
+    for kind in (_IFA_LOCAL, _IFA_ADDRESS):
+        body += struct.pack("=HH", 4 + len(raw), kind) + raw
+    return _message(_RTM_NEWADDR, _NEW, body)
 
 
 def set_hairpin(index: int, on: bool) -> bytes:
@@ -143,7 +145,7 @@ def set_hairpin(index: int, on: bool) -> bytes:
     mode = struct.pack("=HHB3x", 5, _IFLA_BRPORT_MODE, on)
     body = struct.pack("=BxHiII", _AF_BRIDGE, 0, index, 0, 0)
     body += struct.pack("=HH", 4 + len(mode), _IFLA_PROTINFO | _NESTED) + mode
-    return _HEADER.pack(_HEADER.size + len(body), _RTM_SETLINK, _REQUEST | _ACK, 0, 0) + body
+    return _message(_RTM_SETLINK, 0, body)
 
 
 @functools.lru_cache(maxsize=64)

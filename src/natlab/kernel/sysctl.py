@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Final
 
-_ROOT: Final = Path("/proc/sys")
+_ROOT: Final = "/proc/sys"
 
 
-def _path(key: str) -> Path:
-    return _ROOT.joinpath(*key.split("/")) if "/" in key else _ROOT.joinpath(*key.split("."))
+def _path(key: str) -> str:
+    return f"{_ROOT}/{key if '/' in key else key.replace('.', '/')}"
 
 
 def read(key: str) -> str | None:
@@ -18,18 +20,22 @@ def read(key: str) -> str | None:
     Write the key with slashes where an interface's name has a dot in it.
     """
     try:
-        return _path(key).read_text().strip()
+        return Path(_path(key)).read_text().strip()
     except FileNotFoundError:
         return None
 
 
 def write(key: str, value: str) -> None:
     """Change a setting. Equivalent to: `sysctl -w KEY=VALUE`."""
-    _path(key).write_text(f"{value}\n")
+    fd = os.open(_path(key), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, f"{value}\n".encode())
+    finally:
+        os.close(fd)
 
 
 def write_all(settings: dict[str, str]) -> None:
     """Change several settings, leaving out those that this kernel does not have."""
     for key, value in settings.items():
-        if _path(key).exists():
+        with contextlib.suppress(FileNotFoundError):
             write(key, value)

@@ -21,9 +21,8 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 FAMILY: Final = "ip"
 TABLE: Final = "natlab"
@@ -32,53 +31,80 @@ POLICY_COMMENT: Final = "policy"
 Expr = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class RuleSpec:
-    """One rule to be: its chain, its expressions, and the end of the chain where it is put."""
+class RuleSpec(NamedTuple):
+    """One rule to be: its chain, what it says, and the end of the chain where it is put."""
 
     chain: str
-    exprs: tuple[Expr, ...]
+    text: str
+    """Its expressions as `written` writes them, which is what libnftables reads too."""
     at: Literal["top", "end"] = "end"
 
-    def __post_init__(self) -> None:
-        if not self.exprs:
-            raise ValueError(f"a rule of chain {self.chain} without expressions")
-
-    @functools.cached_property
+    @property
     def key(self) -> str:
         """What it says, in a form that is the same for the rule that the kernel lists."""
-        return key(self.chain, self.exprs)
+        return f"{self.chain} {self.text}"
 
-    def add_command(self) -> Expr:
-        """The libnftables command that adds it."""
-        rule = {"family": FAMILY, "table": TABLE, "chain": self.chain, "expr": list(self.exprs)}
-        return {"insert" if self.at == "top" else "add": {"rule": rule}}
+    @property
+    def exprs(self) -> list[Expr]:
+        """Its expressions."""
+        exprs: list[Expr] = json.loads(self.text)
+        return exprs
+
+    @property
+    def add_command(self) -> str:
+        """The libnftables command that adds it, as JSON."""
+        verb = "insert" if self.at == "top" else "add"
+        head = f'"family":"{FAMILY}","table":"{TABLE}","chain":"{self.chain}"'
+        return f'{{"{verb}":{{"rule":{{{head},"expr":{self.text}}}}}}}'
 
 
-def _match(left: Expr, right: Any, op: str = "==") -> Expr:
-    return {"match": {"op": op, "left": left, "right": right}}
+def rule(chain: str, *exprs: str, at: Literal["top", "end"] = "end") -> RuleSpec:
+    """A rule of these expressions, each as text.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not exprs:
+        raise ValueError(f"a rule of chain {chain} without expressions")
+    return RuleSpec(chain, f"[{','.join(exprs)}]", at)
 
 
-def _meta(key: str) -> Expr:
-    return {"meta": {"key": key}}
+written: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""Expressions as text: names in order, no spaces. This module's own are written so at once."""
 
 
-def _field(protocol: str, field: str) -> Expr:
-    return {"payload": {"protocol": protocol, "field": field}}
+def _match(left: str, right: Any, op: str = "==") -> str:
+    value = str(right) if isinstance(right, int) else written(right)
+    return f'{{"match":{{"left":{left},"op":"{op}","right":{value}}}}}'
+
+
+def _meta(key: str) -> str:
+    return f'{{"meta":{{"key":"{key}"}}}}'
+
+
+def _field(protocol: str, field: str) -> str:
+    return f'{{"payload":{{"field":"{field}","protocol":"{protocol}"}}}}'
+
+
+def _route_type(field: str) -> str:
+    return f'{{"fib":{{"flags":["{field}"],"result":"type"}}}}'
+
+
+def _jump(target: str) -> str:
+    return f'{{"jump":{{"target":"{target}"}}}}'
 
 
 def _prefix(network: IPv4Network) -> Expr:
     return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
 
 
-_COUNTER: Final[Expr] = {"counter": None}
-_ACCEPT: Final[Expr] = {"accept": None}
-_DROP: Final[Expr] = {"drop": None}
-_TO_THIS_HOST: Final[Expr] = _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
-_NOT_LOOPBACK: Final[Expr] = _match(
-    _field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")), op="!="
-)
-_ESTABLISHED: Final[Expr] = _match({"ct": {"key": "state"}}, ["established", "related"], op="in")
+_COUNTER: Final = '{"counter":null}'
+_ACCEPT: Final = '{"accept":null}'
+_DROP: Final = '{"drop":null}'
+_MASQUERADE: Final = '{"masquerade":null}'
+_TO_THIS_HOST: Final = _match(_route_type("daddr"), "local")
+_NOT_LOOPBACK: Final = _match(_field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")), op="!=")
+_ESTABLISHED: Final = _match('{"ct":{"key":"state"}}', ["established", "related"], op="in")
 
 
 def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
@@ -97,13 +123,12 @@ def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
     ):
         commands.append(_chain(name, type=kind, hook=hook, prio=priority, policy="accept"))
     output = () if not userland_proxy else (_NOT_LOOPBACK,)
-    rules = [
-        RuleSpec("PREROUTING", (_TO_THIS_HOST, _COUNTER, {"jump": {"target": "DOCKER"}})),
-        RuleSpec("OUTPUT", (*output, _TO_THIS_HOST, _COUNTER, {"jump": {"target": "DOCKER"}})),
-        RuleSpec("FORWARD", (_COUNTER, {"jump": {"target": "DOCKER-ISOLATION"}})),
-        RuleSpec("FORWARD", (_COUNTER, {"jump": {"target": "DOCKER-FORWARD"}})),
+    commands += [
+        _rule("PREROUTING", _TO_THIS_HOST, _COUNTER, _jump("DOCKER")),
+        _rule("OUTPUT", *output, _TO_THIS_HOST, _COUNTER, _jump("DOCKER")),
+        _rule("FORWARD", _COUNTER, _jump("DOCKER-ISOLATION")),
+        _rule("FORWARD", _COUNTER, _jump("DOCKER-FORWARD")),
     ]
-    commands += [rule.add_command() for rule in rules]
     commands += [_policy_counter(c) for c in ("PREROUTING", "OUTPUT", "POSTROUTING", "FORWARD")]
     return commands
 
@@ -113,8 +138,12 @@ def _chain(name: str, **base: Any) -> Expr:
 
 
 def _policy_counter(chain: str) -> Expr:
-    rule = {"family": FAMILY, "table": TABLE, "chain": chain, "expr": [_COUNTER]}
-    return {"add": {"rule": {**rule, "comment": POLICY_COMMENT}}}
+    return _rule(chain, _COUNTER, comment=POLICY_COMMENT)
+
+
+def _rule(chain: str, *exprs: str, **options: str) -> Expr:
+    place = {"family": FAMILY, "table": TABLE, "chain": chain}
+    return {"add": {"rule": {**place, "expr": [json.loads(expr) for expr in exprs], **options}}}
 
 
 def masquerade(subnet: IPv4Network, bridge: str) -> RuleSpec:
@@ -123,14 +152,12 @@ def masquerade(subnet: IPv4Network, bridge: str) -> RuleSpec:
     Equivalent to: `iptables -t nat -A POSTROUTING -s SUBNET ! -o BRIDGE -j MASQUERADE`.
     Source: moby, `programChainRule` of the bridge driver; `! -o BRIDGE` since 1.2.0.
     """
-    return RuleSpec(
+    return rule(
         "POSTROUTING",
-        (
-            _match(_field("ip", "saddr"), _prefix(subnet)),
-            _match(_meta("oifname"), bridge, op="!="),
-            _COUNTER,
-            {"masquerade": None},
-        ),
+        _match(_field("ip", "saddr"), _prefix(subnet)),
+        _match(_meta("oifname"), bridge, op="!="),
+        _COUNTER,
+        _MASQUERADE,
         at="top",
     )
 
@@ -151,7 +178,7 @@ def dnat(  # noqa: PLR0917 - in the order of the command line: where, from, to
     Equivalent to: `iptables -t nat -A DOCKER ! -i BRIDGE -p tcp --dport HOST_PORT -j DNAT
     --to-destination TO:TO_PORT`.
     """
-    exprs: list[Expr] = []
+    exprs: list[str] = []
     if userland_proxy:
         exprs.append(_match(_meta("iifname"), bridge, op="!="))
     if int(host_ip):
@@ -159,9 +186,9 @@ def dnat(  # noqa: PLR0917 - in the order of the command line: where, from, to
     exprs += [
         _match(_field(proto, "dport"), host_port),
         _COUNTER,
-        {"dnat": {"addr": str(to), "port": to_port}},
+        f'{{"dnat":{{"addr":"{to}","port":{to_port}}}}}',
     ]
-    return RuleSpec("DOCKER", tuple(exprs))
+    return rule("DOCKER", *exprs)
 
 
 def accept_published(bridge: str, to: IPv4Address, to_port: int, proto: str) -> RuleSpec:
@@ -169,16 +196,14 @@ def accept_published(bridge: str, to: IPv4Address, to_port: int, proto: str) -> 
 
     Equivalent to: `iptables -I DOCKER ! -i BRIDGE -o BRIDGE -p tcp -d TO --dport PORT -j ACCEPT`.
     """
-    return RuleSpec(
+    return rule(
         "DOCKER-FORWARD",
-        (
-            _match(_meta("iifname"), bridge, op="!="),
-            _match(_meta("oifname"), bridge),
-            _match(_field("ip", "daddr"), str(to)),
-            _match(_field(proto, "dport"), to_port),
-            _COUNTER,
-            _ACCEPT,
-        ),
+        _match(_meta("iifname"), bridge, op="!="),
+        _match(_meta("oifname"), bridge),
+        _match(_field("ip", "daddr"), str(to)),
+        _match(_field(proto, "dport"), to_port),
+        _COUNTER,
+        _ACCEPT,
         at="top",
     )
 
@@ -188,15 +213,13 @@ def hairpin(address: IPv4Address, port: int, proto: str) -> RuleSpec:
 
     Equivalent to: `iptables -t nat -A POSTROUTING -s IP -d IP -p tcp --dport PORT -j MASQUERADE`.
     """
-    return RuleSpec(
+    return rule(
         "POSTROUTING",
-        (
-            _match(_field("ip", "saddr"), str(address)),
-            _match(_field("ip", "daddr"), str(address)),
-            _match(_field(proto, "dport"), port),
-            _COUNTER,
-            {"masquerade": None},
-        ),
+        _match(_field("ip", "saddr"), str(address)),
+        _match(_field("ip", "daddr"), str(address)),
+        _match(_field(proto, "dport"), port),
+        _COUNTER,
+        _MASQUERADE,
         at="top",
     )
 
@@ -208,10 +231,13 @@ def masquerade_local(bridge: str) -> RuleSpec:
     Equivalent to: `iptables -t nat -A POSTROUTING -o BRIDGE -m addrtype --src-type LOCAL
     -j MASQUERADE`.
     """
-    from_here = _match({"fib": {"result": "type", "flags": ["saddr"]}}, "local")
-    return RuleSpec(
+    from_here = _match(_route_type("saddr"), "local")
+    return rule(
         "POSTROUTING",
-        (_match(_meta("oifname"), bridge), from_here, _COUNTER, {"masquerade": None}),
+        _match(_meta("oifname"), bridge),
+        from_here,
+        _COUNTER,
+        _MASQUERADE,
         at="top",
     )
 
@@ -233,7 +259,7 @@ def loopback_guard() -> tuple[Expr, RuleSpec]:
     chain = _chain("raw-PREROUTING", type="filter", hook="prerouting", prio=-300, policy="accept")
     loopback = _match(_field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")))
     from_outside = _match(_meta("iifname"), "lo", op="!=")
-    return chain, RuleSpec("raw-PREROUTING", (from_outside, loopback, _COUNTER, _DROP))
+    return chain, rule("raw-PREROUTING", from_outside, loopback, _COUNTER, _DROP)
 
 
 def forward_network(bridge: str, *, icc: bool = True) -> tuple[RuleSpec, ...]:
@@ -246,9 +272,9 @@ def forward_network(bridge: str, *, icc: bool = True) -> tuple[RuleSpec, ...]:
     into, out = _match(_meta("oifname"), bridge), _match(_meta("iifname"), bridge)
     away = _match(_meta("oifname"), bridge, op="!=")
     return (
-        RuleSpec("DOCKER-FORWARD", (into, _ESTABLISHED, _COUNTER, _ACCEPT)),
-        RuleSpec("DOCKER-FORWARD", (out, away, _COUNTER, _ACCEPT)),
-        RuleSpec("DOCKER-FORWARD", (out, into, _COUNTER, _ACCEPT if icc else _DROP)),
+        rule("DOCKER-FORWARD", into, _ESTABLISHED, _COUNTER, _ACCEPT),
+        rule("DOCKER-FORWARD", out, away, _COUNTER, _ACCEPT),
+        rule("DOCKER-FORWARD", out, into, _COUNTER, _ACCEPT if icc else _DROP),
     )
 
 
@@ -259,25 +285,12 @@ def closed(bridge: str, subnet: IPv4Network) -> tuple[RuleSpec, ...]:
     Source: moby, `bridge/setup_ip_tables_linux.go`, `setupInternalNetworkRules`.
     """
     inside = _prefix(subnet)
+    coming, going = _match(_meta("oifname"), bridge), _match(_meta("iifname"), bridge)
+    strangers = _match(_field("ip", "saddr"), inside, op="!=")
+    elsewhere = _match(_field("ip", "daddr"), inside, op="!=")
     return (
-        RuleSpec(
-            "DOCKER-ISOLATION",
-            (
-                _match(_meta("oifname"), bridge),
-                _match(_field("ip", "saddr"), inside, op="!="),
-                _COUNTER,
-                _DROP,
-            ),
-        ),
-        RuleSpec(
-            "DOCKER-ISOLATION",
-            (
-                _match(_meta("iifname"), bridge),
-                _match(_field("ip", "daddr"), inside, op="!="),
-                _COUNTER,
-                _DROP,
-            ),
-        ),
+        rule("DOCKER-ISOLATION", coming, strangers, _COUNTER, _DROP),
+        rule("DOCKER-ISOLATION", going, elsewhere, _COUNTER, _DROP),
     )
 
 
@@ -291,17 +304,15 @@ def link(
     """
 
     def way(src: IPv4Address, dst: IPv4Address, field: str) -> RuleSpec:
-        return RuleSpec(
+        return rule(
             "DOCKER-FORWARD",
-            (
-                _match(_meta("iifname"), bridge),
-                _match(_meta("oifname"), bridge),
-                _match(_field("ip", "saddr"), str(src)),
-                _match(_field("ip", "daddr"), str(dst)),
-                _match(_field(proto, field), port),
-                _COUNTER,
-                _ACCEPT,
-            ),
+            _match(_meta("iifname"), bridge),
+            _match(_meta("oifname"), bridge),
+            _match(_field("ip", "saddr"), str(src)),
+            _match(_field("ip", "daddr"), str(dst)),
+            _match(_field(proto, field), port),
+            _COUNTER,
+            _ACCEPT,
             at="top",
         )
 
@@ -314,9 +325,12 @@ def isolate(one: str, other: str) -> tuple[RuleSpec, ...]:
     Equivalent to: `iptables -I DOCKER-ISOLATION -i ONE -o OTHER -j DROP`, and the other way.
     """
     return tuple(
-        RuleSpec(
+        rule(
             "DOCKER-ISOLATION",
-            (_match(_meta("iifname"), a), _match(_meta("oifname"), b), _COUNTER, _DROP),
+            _match(_meta("iifname"), a),
+            _match(_meta("oifname"), b),
+            _COUNTER,
+            _DROP,
         )
         for a, b in ((one, other), (other, one))
     )
@@ -324,7 +338,7 @@ def isolate(one: str, other: str) -> tuple[RuleSpec, ...]:
 
 def key(chain: str, exprs: Any) -> str:
     """A rule as text: equal for two rules of one chain that say the same."""
-    return f"{chain} {json.dumps(canonical(exprs), sort_keys=True)}"
+    return f"{chain} {written(canonical(exprs))}"
 
 
 def canonical(exprs: Any) -> Any:

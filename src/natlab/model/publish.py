@@ -11,6 +11,7 @@ stands in parentheses.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,7 @@ def publish_order(specs: Iterable[PublishSpec]) -> tuple[PublishSpec, ...]:
     return tuple(sorted(specs, key=lambda s: (s.container_port, PROTOS.index(s.proto))))
 
 
+@functools.lru_cache(maxsize=256)
 def parse_publish(text: str) -> tuple[PublishSpec, ...]:
     """Read the value of a `-p` option; a range of container ports gives several.
 
