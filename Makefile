@@ -21,7 +21,7 @@ lab: ## rebuild docker0 step by step and prove each step by live traffic
 
 test: ## run the tests; PYTEST_ARGS="-k nat -x" narrows them
 	@$(provision) --extras test
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: ## ruff, mypy, and shellcheck where it is installed
 	@$(provision) --extras lint,test

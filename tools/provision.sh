@@ -197,6 +197,30 @@ ensure_environment() {
     exec {lock}<&-
 }
 
+# --- a Docker client for the tests -----------------------------------------------------------
+
+# The tests drive natlab with the unmodified `docker` command. Only that one file is taken out of
+# its package: a Docker daemon is neither wanted nor started. Without it those tests are skipped.
+ensure_docker_client() {
+    local package scratch
+    [[ " ${extras[*]} " == *' test '* ]] || return 0
+    if command -v docker >/dev/null || [[ -x $venv/bin/docker ]]; then
+        return 0
+    fi
+    scratch=$(mktemp -d)
+    for package in docker-cli docker.io; do
+        if (cd "$scratch" && apt-get -qq download "$package") 2>/dev/null \
+            && dpkg-deb --fsys-tarfile "$scratch/$package"_*.deb \
+            | tar -x -C "$scratch" ./usr/bin/docker 2>/dev/null; then
+            say "taking the docker client out of the package $package"
+            install -m 755 "$scratch/usr/bin/docker" "$venv/bin/docker"
+            break
+        fi
+    done
+    rm -rf "$scratch"
+    [[ -x $venv/bin/docker ]] || say "no docker client can be had: the tests that need it are skipped"
+}
+
 # --- a machine of natlab's own ---------------------------------------------------------------
 
 # `natlab` is on everybody's PATH, and `make` in the project finds the same environment.
@@ -214,6 +238,7 @@ main() {
     ensure_packages
     [[ $system_only ]] && return
     ensure_environment
+    ensure_docker_client
     [[ $whole_machine ]] && announce_to_all_users
     return 0
 }
