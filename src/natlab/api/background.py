@@ -18,10 +18,11 @@ from typing import Final
 
 from natlab.engine import keep
 from natlab.engine.keep import Record
-from natlab.errors import NatlabError
+from natlab.errors import NatlabError, UsageError
 from natlab.kernel.waiting import readable
 
 _READY: Final = "ready"
+_ERRORS: Final = {"usage": UsageError, "failed": NatlabError}
 _PATIENCE: Final = 30.0
 """Seconds in which an engine says that it is ready."""
 
@@ -49,10 +50,16 @@ def running(lab: str, host: str) -> Record | None:
     return record if record.alive else None
 
 
-def start(lab: str, host: str) -> bool:
-    """Start a lab host's engine; False if it runs already.
+def start(lab: str, host: str, *, icc: bool = True, userland_proxy: bool = True) -> bool:
+    """Start a lab host's engine; False if it runs already, as it was started.
 
     Equivalent to: `systemctl start docker` on that host.
+
+    Args:
+        lab: The lab's name.
+        host: The host's name.
+        icc: Whether containers of docker0 reach each other.
+        userland_proxy: Whether published ports get a userland proxy.
 
     Raises:
         NatlabError: no such lab or host, or it could not start; the message says why.
@@ -67,6 +74,8 @@ def start(lab: str, host: str) -> bool:
                 [
                     *(sys.executable, "-m", "natlab", "engine", "serve"),
                     *("--name", lab, "--host", host, "--ready", str(writer)),
+                    *([] if icc else ["--no-icc"]),
+                    *([] if userland_proxy else ["--no-userland-proxy"]),
                 ],
                 pass_fds=[writer],
                 stdin=subprocess.DEVNULL,
@@ -78,13 +87,16 @@ def start(lab: str, host: str) -> bool:
             )
         finally:
             os.close(writer)
-        answer = said.read().strip() if readable([said.fileno()], _PATIENCE) else "it is too slow"
+        answer = said.read().strip() if readable([said.fileno()], _PATIENCE) else ""
     if answer == _READY:
         process.returncode = 0  # it goes on after us; nobody here waits for it
         return True
     process.kill()
     process.wait()
-    raise NatlabError(answer or f"the engine of {host} ended before it was ready: try again")
+    kind, _, message = answer.partition(" ")
+    if kind in _ERRORS:
+        raise _ERRORS[kind](message)
+    raise NatlabError(f"the engine of {host} ended before it was ready: try again")
 
 
 def stop(lab: str, host: str) -> bool:
@@ -105,22 +117,22 @@ def stop(lab: str, host: str) -> bool:
     return True
 
 
-def serve(lab: str, host: str, ready: int) -> None:
+def serve(lab: str, host: str, ready: int, *, icc: bool, userland_proxy: bool) -> None:
     """Be the engine of a lab host until SIGTERM, or until the lab is gone."""
     with os.fdopen(ready, "w", encoding="utf-8") as told:
         try:
-            with _serving(lab, host) as until:
+            with _serving(lab, host, icc=icc, userland_proxy=userland_proxy) as until:
                 told.write(_READY)
                 told.flush()
                 told.close()
                 readable(until)
         except NatlabError as error:
             if not told.closed:
-                told.write(str(error))
+                told.write(f"{'usage' if isinstance(error, UsageError) else 'failed'} {error}")
 
 
 @contextlib.contextmanager
-def _serving(lab: str, host: str) -> Iterator[list[int]]:
+def _serving(lab: str, host: str, *, icc: bool, userland_proxy: bool) -> Iterator[list[int]]:
     """An engine that runs; gives the descriptors that say when it is to end."""
     from natlab.api.service import DockerEngine
 
@@ -131,7 +143,9 @@ def _serving(lab: str, host: str) -> Iterator[list[int]]:
     with keep.opened(lab) as opened:
         record = Record.of(f"{lab}-{host}", os.getpid())
         path = _record_path(lab, host)
-        with DockerEngine(opened.host(host), socket_path(lab, host)):
+        machine = opened.host(host)
+        machine.userland_proxy = userland_proxy
+        with DockerEngine(machine, socket_path(lab, host), icc=icc):
             keep.write_record(path, record)
             try:
                 yield [stop_asked, opened.agent.end_of_process()]

@@ -19,12 +19,29 @@ HostOption = Annotated[str, typer.Option("--host", help="Which host of the lab."
 DEFAULT_HOST = "ubuntu1"
 
 
+Icc = Annotated[
+    bool, typer.Option("--icc/--no-icc", help="Whether containers of docker0 reach each other.")
+]
+UserlandProxy = Annotated[
+    bool,
+    typer.Option(
+        "--userland-proxy/--no-userland-proxy",
+        help="Whether published ports get a userland proxy.",
+    ),
+]
+
+
 @app.command()
-def start(host: HostOption = DEFAULT_HOST, name: Name = DEFAULT_LAB) -> None:
+def start(
+    host: HostOption = DEFAULT_HOST,
+    name: Name = DEFAULT_LAB,
+    icc: Icc = True,
+    userland_proxy: UserlandProxy = True,
+) -> None:
     """Start a host's engine."""
     from natlab.api import background
 
-    if background.start(name, host):
+    if background.start(name, host, icc=icc, userland_proxy=userland_proxy):
         say(f"the engine of {host} runs: `eval $(natlab engine env --host {host})` tells docker")
     else:
         say(f"the engine of {host} runs already: `natlab engine stop --host {host}` ends it")
@@ -67,8 +84,10 @@ def serve(
     ready: Annotated[int, typer.Option("--ready", help="Where to say that it is ready.")],
     host: HostOption = DEFAULT_HOST,
     name: Name = DEFAULT_LAB,
+    icc: Icc = True,
+    userland_proxy: UserlandProxy = True,
 ) -> None:
     """Be a host's engine."""
     from natlab.api import background
 
-    background.serve(name, host, ready)
+    background.serve(name, host, ready, icc=icc, userland_proxy=userland_proxy)
