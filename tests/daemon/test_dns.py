@@ -575,8 +575,7 @@ def test_no_more_answers_are_made_than_the_client_takes():
 
     with loop.lock:
         stream = Stream(loop, ours, heard, lambda: None, idle=PATIENCE)
-    for _ in range(100):
-        send(theirs, b"?")
+    theirs.sendall(b"\0\1?" * 100)
     for _ in range(100):
         assert receive(theirs) == b"x" * 60000
     with loop.lock:
@@ -704,12 +703,12 @@ def test_the_resolver_closes_what_is_still_attached(web, outside, descriptors):
     assert descriptors() == before
 
 
-def test_a_query_of_a_closed_container_goes_no_further(lab, host, web, resolver, world, outside):
-    other = host.network().add_container("other")
+def test_a_query_of_a_closed_container_goes_no_further(lab, web, resolver, world, outside):
+    other = lab.ubuntu1.network().add_container("other")
     with World(lab.ubuntu2, address=str(lab.ubuntu2.ip)) as silent, udp(web) as sock:
         heard = threading.Event()
         silent.answer = lambda _: [heard.set()][1:]
-        servers = [Upstream(str(lab.ubuntu2.ip), host.place), outside]
+        servers = [Upstream(str(lab.ubuntu2.ip), outside.place), outside]
         attachment = resolver.attach(web.place, Names(), servers)
         resolver.attach(other.place, Names(), servers)
         sock.send(question("first.example").pack())

@@ -45,7 +45,7 @@ def test_leaving_one_network_leaves_the_other_alone(two):
 
 
 def test_the_default_route_can_be_led_through_another_gateway(two):
-    lab, _, other, web = two
+    _, _, other, web = two
     web.route_through(other.gateway)
     assert [r.gateway for r in web.routes() if r.dst == "default"] == ["10.9.0.1"]
     assert ping(web, "192.168.33.20").outcome == "answered"

@@ -18,7 +18,24 @@ from natlab.kernel.waiting import readable
 from natlab.kernel.wire import Fd
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PROGRAMS = ("sh", "cat", "ls", "id", "mkdir", "rm", "sleep", "stat", "touch", "env", "pwd", "ln")
+_PROGRAMS = (
+    "sh",
+    "cat",
+    "ls",
+    "id",
+    "mkdir",
+    "rm",
+    "sleep",
+    "stat",
+    "touch",
+    "env",
+    "pwd",
+    "ln",
+    "chmod",
+    "grep",
+    "head",
+    "wc",
+)
 
 
 @dataclass
@@ -108,7 +125,7 @@ class Box:
         env = {"PATH": PATH, **options.pop("env", {})}
         return confine.Confinement(argv=argv, env=env, **options)
 
-    def start(self, *argv: str, agent: Agent | None = None, **options: object) -> Live:
+    def start(self, *argv: str, **options: object) -> Live:
         spec = self.spec(*argv, **options)
         return self._live(spec.tty, lambda stdio: self.host.call(confine.start, spec, stdio))
 
@@ -148,6 +165,7 @@ class Box:
 
     def children(self) -> list[str]:
         """The children of the agent, by name and state: nothing should stay among them."""
+        self.agent.call(None, processes.reap)
         pids = Path(f"/proc/{self.agent.pid}/task/{self.agent.pid}/children").read_text().split()
         return [Path(f"/proc/{pid}/stat").read_text().split(")")[0] for pid in pids]
 
@@ -175,6 +193,8 @@ def image(tmp_path_factory):
         _copy_program(root, shutil.which(name, path="/usr/bin:/bin"))
     (root / "bin").symlink_to("usr/bin")
     (root / "etc").mkdir()
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nwww:x:33:33::/srv/www:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\nwww:x:33:\nlogs:x:44:www\n")
     (root / "etc/motd").write_text("hello\n")

@@ -147,8 +147,9 @@ def test_a_read_only_root_takes_nothing_but_its_mounts_do(box):
 def test_it_has_the_usual_devices_and_they_work(box):
     script = (
         "for d in null zero full random urandom tty; do stat -c '%n %F' /dev/$d; done;"
-        "echo gone > /dev/null; head -c 3 /dev/zero | wc -c; echo x > /dev/full;"
-        "ls /dev; stat -c %a /dev/shm /dev; echo o > /dev/stdout; echo e > /dev/stderr; ls -d /dev/fd/0"
+        "echo gone > /dev/null; head -c 3 /dev/zero | wc -c; ls / > /dev/full;"
+        "ls /dev; stat -c %a /dev/shm /dev; echo o > /dev/stdout;"
+        "echo e > /dev/stderr; ls -d /dev/fd/0"
     )
     ran = box.sh(script)
     assert ran.out.count("character special file") == 6
@@ -182,7 +183,9 @@ def test_a_read_only_mount_and_all_below_it_takes_nothing(box):
 
 
 def test_a_mount_of_the_machines_own_files_can_be_read_only(box):
-    ran = box.sh("ls /host/usr/bin/sh; touch /host/x", mounts=(Mount("/", "/host", read_only=True),))
+    ran = box.sh(
+        "ls /host/usr/bin/sh; touch /host/x", mounts=(Mount("/", "/host", read_only=True),)
+    )
     assert ran.out == "/host/usr/bin/sh\n"
     assert "Read-only file system" in ran.err
 
@@ -205,7 +208,7 @@ def test_mounts_are_made_in_the_order_given_one_within_another(box):
     assert box.run("cat", "/a/b/c/x", mounts=mounts).out == "x"
 
 
-def test_links_on_the_way_to_a_mount_stay_in_the_container(box, layers, tmp_path):
+def test_links_on_the_way_to_a_mount_stay_in_the_container(box, layers):
     made = layers({})
     for name, target in {
         "absolute": "/run/outside",
@@ -242,7 +245,9 @@ def test_a_mount_that_cannot_be_made_is_named(box):
         'invalid mount config for type "bind": bind source path does not exist: /run/nothing'
     )
     box.host.call(files.write_all, {"/run/file": ""})
-    with pytest.raises(ExecError, match='error mounting "/run/file" to rootfs at "/etc": not a dir'):
+    with pytest.raises(
+        ExecError, match='error mounting "/run/file" to rootfs at "/etc": not a dir'
+    ):
         box.run("true", mounts=(Mount("/run/file", "/etc"),))
 
 
@@ -261,7 +266,7 @@ def test_what_has_mounts_deeper_down_is_read_only(box):
     ran = box.sh("cat /usr/share/doc/x; touch /usr/share/doc/y; touch /usr/local/share/y")
     assert ran.out == "read"
     assert ran.err.count("Read-only file system") == 1
-    assert ran.err.count("touch") == 1
+    assert ran.err.count("cannot touch") == 1
 
 
 def test_nothing_of_it_is_mounted_on_the_host(box):
@@ -277,7 +282,9 @@ def test_the_old_root_cannot_be_reached(box):
     assert ran.out.split() == ["0"]
 
 
-_PASSWD = "root:x:0:0:r:/root:/bin/sh\nwww:x:33:33::/srv:/bin/sh\n7:x:99:9::/seven:\nbad\n#c:x:1:1::/:\n"
+_ACCOUNTS = (
+    "root:x:0:0:r:/root:/bin/sh\nwww:x:33:33::/srv:/bin/sh\n7:x:99:9::/seven:\nbad\n#c:x:1:1::/:\n"
+)
 _GROUP = "root:x:0:\nwww:x:33:\nlogs:x:44:root,www\nadm:x:4:www\nodd:x:y:www\n"
 
 
@@ -298,7 +305,7 @@ _GROUP = "root:x:0:\nwww:x:33:\nlogs:x:44:root,www\nadm:x:4:www\nodd:x:y:www\n"
     ],
 )
 def test_a_user_is_found_as_docker_finds_it(user, account):
-    found = accounts.resolve(user, _PASSWD, _GROUP)
+    found = accounts.resolve(user, _ACCOUNTS, _GROUP)
     assert (found.uid, found.gid, found.groups, found.home) == account
     if not user:
         assert accounts.resolve("", "", "") == accounts.Account(0, 0, (), "/")
@@ -306,8 +313,8 @@ def test_a_user_is_found_as_docker_finds_it(user, account):
 
 @pytest.mark.parametrize("user", ["foo", "-1", "9999999999", "www:foo", "1:-1", "#c"])
 def test_a_user_that_cannot_be_is_refused(user):
-    with pytest.raises(ExecError, match="^(unable to find (user|group)|uids and gids)"):
-        accounts.resolve(user, _PASSWD, _GROUP)
+    with pytest.raises(ExecError, match=r"^(unable to find (user|group)|uids and gids)"):
+        accounts.resolve(user, _ACCOUNTS, _GROUP)
 
 
 def test_whiteouts_are_one_form_for_everybody(tmp_path):

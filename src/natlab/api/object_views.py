@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from natlab.daemon.engine import Engine
-from natlab.daemon.image import Image
+from natlab.daemon.image import Image, moment
 from natlab.daemon.network import Network
 from natlab.model.container_status import format_time
+from natlab.model.json_shapes import as_list, as_object
 
 _ARCHITECTURE = "amd64"
+_MISSING = "<missing>"
+_SECOND = 1_000_000_000
 
 
 def image_summary(engine: Engine, image: Image) -> dict[str, Any]:
@@ -20,7 +24,7 @@ def image_summary(engine: Engine, image: Image) -> dict[str, Any]:
         "ParentId": "",
         "RepoTags": list(image.tags),
         "RepoDigests": [],
-        "Created": image.created // 1_000_000_000,
+        "Created": image.created // _SECOND,
         "Size": image.size,
         "SharedSize": -1,
         "VirtualSize": image.size,
@@ -31,6 +35,7 @@ def image_summary(engine: Engine, image: Image) -> dict[str, Any]:
 
 def image_details(image: Image) -> dict[str, Any]:
     """`GET /images/{name}/json`: what `docker image inspect` prints."""
+    document = image.document
     return {
         "Id": image.id,
         "RepoTags": list(image.tags),
@@ -39,15 +44,40 @@ def image_details(image: Image) -> dict[str, Any]:
         "Comment": image.comment,
         "Created": format_time(image.created),
         "DockerVersion": "",
-        "Author": "",
+        "Author": str(document.get("author") or ""),
         "Config": image.config.to_json(),
-        "Architecture": _ARCHITECTURE,
-        "Os": "linux",
+        "Architecture": str(document.get("architecture") or _ARCHITECTURE),
+        "Os": str(document.get("os") or "linux"),
         "Size": image.size,
         "VirtualSize": image.size,
         "GraphDriver": {"Name": "overlay2", "Data": {"LowerDir": ":".join(image.layers)}},
         "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
-        "Metadata": {"LastTagTime": format_time(image.created)},
+        "Metadata": {"LastTagTime": format_time(image.tagged)},
+    }
+
+
+def image_history(image: Image) -> list[dict[str, Any]]:
+    """How an image was made, the last step first: what `docker history` prints."""
+    steps = as_list("history", image.document.get("history"))
+    sizes = list(image.sizes)
+    lines = [_step(as_object("history", step), sizes) for step in steps]
+    if not lines:
+        made = {"Created": image.created // _SECOND, "CreatedBy": "", "Comment": image.comment}
+        lines = [{"Id": _MISSING, **made, "Tags": None, "Size": image.size}]
+    lines.reverse()
+    lines[0] |= {"Id": image.id, "Tags": list(image.tags) or None}
+    return lines
+
+
+def _step(step: Mapping[str, Any], sizes: list[int]) -> dict[str, Any]:
+    """One step; one that made a layer takes the next of the sizes."""
+    return {
+        "Id": _MISSING,
+        "Created": moment(step.get("created")) // _SECOND,
+        "CreatedBy": str(step.get("created_by") or ""),
+        "Tags": None,
+        "Size": sizes.pop(0) if sizes and not step.get("empty_layer") else 0,
+        "Comment": str(step.get("comment") or ""),
     }
 
 

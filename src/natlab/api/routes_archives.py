@@ -28,8 +28,8 @@ def _path(request: Request) -> str:
     return path
 
 
-def _stat_header(engine: Engine, container: Container, path: str) -> dict[str, str]:
-    found = copying.stat(engine, container, path)
+def _stat_header(engine: Engine, container: Container, path: str, called: str) -> dict[str, str]:
+    found = copying.stat(engine, container, path, called)
     value = {
         "name": found.name,
         "size": found.size,
@@ -43,24 +43,30 @@ def _stat_header(engine: Engine, container: Container, path: str) -> dict[str, s
 @routes.head("/containers/{id}/archive")
 def stat(engine: Engine, request: Request) -> Response:
     """What is at a path: asked by `docker cp` first."""
-    header = _stat_header(engine, named(engine, request), _path(request))
+    header = _stat_header(engine, named(engine, request), _path(request), request.params["id"])
     return Empty(200, headers=header)
 
 
 @routes.get("/containers/{id}/archive")
 def read(engine: Engine, request: Request) -> Response:
     """`docker cp NAME:PATH …`."""
-    container, path = named(engine, request), _path(request)
-    header = _stat_header(engine, container, path)
-    return Stream(copying.read(engine, container, path), TAR_TYPE, headers=header)
+    container, path, called = named(engine, request), _path(request), request.params["id"]
+    header = _stat_header(engine, container, path, called)
+    return Stream(copying.read(engine, container, path, called), TAR_TYPE, headers=header)
 
 
 @routes.put("/containers/{id}/archive")
 def write(engine: Engine, request: Request) -> Response:
     """`docker cp … NAME:PATH`."""
     keep_kinds = request.query.flag("noOverwriteDirNonDir")
-    container, path = named(engine, request), _path(request)
-    copying.write(engine, container, path, request.chunks(), no_overwrite=keep_kinds)
+    copying.write(
+        engine,
+        named(engine, request),
+        _path(request),
+        request.chunks(),
+        no_overwrite=keep_kinds,
+        called=request.params["id"],
+    )
     return Empty(200)
 
 

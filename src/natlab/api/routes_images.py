@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 from natlab.api.http import TAR_TYPE, Empty, Request, Response, Routes, Stream, json_response
-from natlab.api.object_views import image_details, image_summary
+from natlab.api.object_views import image_details, image_history, image_summary
 from natlab.daemon.engine import Engine
 from natlab.daemon.image import Image
 from natlab.model.filters import Filters, parse_filters
@@ -35,8 +34,7 @@ def _wanted(engine: Engine, image: Image, filters: Filters) -> bool:
         checks.append(bool(not image.tags) == filters.flag("dangling", default=False))
     if "reference" in filters:
         names = {*image.tags, *(tag.rpartition(":")[0] for tag in image.tags)}
-        wanted = filters.get("reference")
-        checks.append(any(fnmatchcase(name, glob) for name in names for glob in wanted))
+        checks.append(filters.glob("reference", *names))
     for key in ("before", "since"):
         for reference in filters.get(key):
             other = engine.images.find(reference).created
@@ -55,17 +53,8 @@ def inspect(engine: Engine, request: Request) -> Response:
 
 @routes.get("/images/{name:path}/history")
 def history(engine: Engine, request: Request) -> Response:
-    """`docker history`: one line, since natlab builds nothing."""
-    image = engine.images.find(request.params["name"])
-    line = {
-        "Id": image.id,
-        "Created": image.created // 1_000_000_000,
-        "CreatedBy": "",
-        "Tags": list(image.tags) or None,
-        "Size": image.size,
-        "Comment": image.comment,
-    }
-    return json_response([line])
+    """`docker history`."""
+    return json_response(image_history(engine.images.find(request.params["name"])))
 
 
 @routes.post("/images/create")
@@ -92,18 +81,15 @@ def create(engine: Engine, request: Request) -> Response:
 
 def _pulled(engine: Engine, name: str, tag: str) -> list[dict[str, Any]]:
     """What `docker pull` says of an image that is there; the others are nowhere to be had."""
-    reference = parse_reference(f"{name}@{tag}" if ":" in tag else f"{name}:{tag}" if tag else name)
-    text = str(reference.tagged)
-    try:
-        engine.images.find(text)
-    except Refusal as error:
-        raise Refusal(
-            f"pull access denied for {reference.name}, repository does not exist or may require"
-            " 'docker login': natlab has no registry; docker images lists what is there, docker"
-            " import and docker load bring more",
-            404,
-        ) from error
-    return [{"status": f"Status: Image is up to date for {text}"}]
+    text = f"{name}@{tag}" if ":" in tag else f"{name}:{tag}" if tag else name
+    reference = parse_reference(text).tagged
+    new = engine.images.pull(text)
+    how = "Downloaded newer image" if new else "Image is up to date"
+    return [
+        {"status": f"Pulling from {reference.path}", "id": reference.tag or reference.digest},
+        {"status": f"Digest: {engine.images.find(str(reference)).id}"},
+        {"status": f"Status: {how} for {reference}"},
+    ]
 
 
 @routes.post("/images/load")
@@ -134,14 +120,15 @@ def save_one(engine: Engine, request: Request) -> Response:
 
 
 def _saved(engine: Engine, names: Iterable[str]) -> Response:
-    chosen = []
+    chosen: dict[Image, list[str]] = {}
     for name in names:
-        image = engine.images.find(name)
-        tagged = str(parse_reference(name).tagged) if not name.startswith("sha256:") else ""
-        chosen.append((image, [tagged] if tagged in image.tags else []))
+        for image, tags in engine.images.named(name):
+            known = chosen.setdefault(image, [])
+            known += [tag for tag in tags if tag not in known]
     if not chosen:
         raise Refusal("no image given: name one")
-    return Stream(engine.transfer.save(chosen), TAR_TYPE)
+    items = engine.transfer.save(list(chosen.items()))
+    return Stream(items, TAR_TYPE, on_close=items.close)
 
 
 @routes.post("/images/{name:path}/tag")
@@ -163,6 +150,12 @@ def remove(engine: Engine, request: Request) -> Response:
 def prune(engine: Engine, request: Request) -> Response:
     """`docker image prune`."""
     filters = parse_filters(request.query.text("filters"), ("dangling", "label", "label!", "until"))
+    until = filters.until(time.time_ns())
+
+    def wanted(image: Image) -> bool:
+        old = until is None or image.created <= until
+        return old and filters.labels("label", image.config.labels)
+
     all_unused = not filters.flag("dangling", default=True)
-    done = engine.images.prune(all_unused=all_unused)
-    return json_response({"ImagesDeleted": done or None, "SpaceReclaimed": 0})
+    done, freed = engine.images.prune(wanted, all_unused=all_unused)
+    return json_response({"ImagesDeleted": done or None, "SpaceReclaimed": freed})

@@ -57,9 +57,7 @@ def _interpreter() -> str:
     return os.path.realpath(base)
 
 
-def to_image(
-    builtin: Builtin, directory: str, tags: list[str]
-) -> tuple[Image, dict[str, str]]:
+def to_image(builtin: Builtin, directory: str, tags: list[str]) -> tuple[Image, dict[str, str]]:
     """The image, and the files to be written for it, by path."""
     config = builtin.config.to_json()
     text = json.dumps([config, builtin.tags, builtin.files], sort_keys=True)

@@ -62,6 +62,7 @@ class Containers:
         engine = self._engine
         with engine.lock:
             container, warnings = creation.create(engine, name, body)
+            engine.layers.hold(container.tree.layers)
             self._by_id[container.id] = container
         self._tell(container, "create")
         return container, warnings
@@ -337,6 +338,7 @@ class Containers:
         container.output.close()
         engine.place.call(files.remove_trees, container.directory)
         self._by_id.pop(container.id, None)
+        engine.layers.release(container.tree.layers)
         with container.changed:
             container.removed = True
             container.changed.notify_all()

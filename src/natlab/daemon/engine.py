@@ -17,6 +17,7 @@ from natlab.daemon.dns import Resolver
 from natlab.daemon.events import Events
 from natlab.daemon.execs import Execs
 from natlab.daemon.images import Images
+from natlab.daemon.layers import Layers
 from natlab.daemon.networks import Networks
 from natlab.daemon.plugging import Plugging
 from natlab.daemon.pump import Pump
@@ -55,9 +56,10 @@ class Engine:
             undo.callback(self.resolver.close)
             self.containers = Containers(self)
             self.execs = Execs(self)
+            self.layers = Layers(self)
+            undo.callback(self.layers.close)
             self.images = Images(self)
             self.transfer = Transfer(self)
-            undo.callback(self.transfer.close)
             self.plugging = Plugging(self)
             self.networks = Networks(self, icc=icc)
             undo.pop_all()
@@ -130,7 +132,7 @@ class Engine:
         self.events.close()
         self.pump.close()
         self.resolver.close()
-        self.transfer.close()
+        self.layers.close()
         self._claim.close()
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from natlab.model.container_status import parse_time
 from natlab.model.image_config import ImageConfig
 from natlab.model.image_load import CONFIG
 from natlab.model.json_shapes import as_object, parse_json
+from natlab.model.refusal import Refusal
 
 MACHINE: Final = "/"
 """The layer that stands for the machine's own root tree."""
@@ -47,3 +50,10 @@ class Image:
     def document(self) -> Mapping[str, Any]:
         """The config as JSON: architecture, author, history; empty if it did not come as such."""
         return as_object(CONFIG, parse_json(CONFIG, self.raw_config or b"{}"))
+
+
+def moment(text: object) -> int:
+    """A time of an image's config, in nanoseconds since 1970; 0 if there is none to be read."""
+    with contextlib.suppress(Refusal):
+        return parse_time(text) if isinstance(text, str) else 0
+    return 0

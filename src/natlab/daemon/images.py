@@ -40,15 +40,31 @@ class Images:
         """
         return self._by_id[find_image(reference, {image.id: image.tags for image in self})]
 
+    def named(self, name: str) -> list[tuple[Image, list[str]]]:
+        """The images that `docker save NAME` means, each with the names that go with it.
+
+        A repository without a tag means all of its tags, an id none of the image's names.
+
+        Raises:
+            Refusal: no such image (404), or a malformed name (400).
+        """
+        image = self.find(name)
+        if image.id.removeprefix("sha256:").startswith(name.removeprefix("sha256:")):
+            return [(image, [])]
+        reference = parse_reference(name)
+        if reference.tag or reference.digest:
+            return [(image, [str(reference)])]
+        prefix = f"{reference.name}:"
+        found = [(one, [tag for tag in one.tags if tag.startswith(prefix)]) for one in self]
+        return [(one, tags) for one, tags in found if tags]
+
     # New ones
 
     def _put_up(self, item: builtin.Builtin, tags: list[str]) -> Image:
         engine = self._engine
         image, texts = builtin.to_image(item, engine.layers.directory, tags)
         for layer in {path for path in image.layers if texts and path != "/"}:
-            engine.layers.make(
-                layer, lambda: engine.place.call(files.write_all, texts, mode=0o755)
-            )
+            engine.layers.make(layer, lambda: engine.place.call(files.write_all, texts, mode=0o755))
         return self.add(image)
 
     def pull(self, name: str) -> bool:
@@ -105,9 +121,7 @@ class Images:
         """
         name = str(parse_reference(f"{repository}:{tag or 'latest'}"))
         if name.startswith("sha256:"):
-            raise Refusal(
-                "refusing to create an ambiguous tag using digest algorithm as name"
-            )
+            raise Refusal("refusing to create an ambiguous tag using digest algorithm as name")
         with self._engine.lock:
             self._untag(name)
             image.tags.append(name)
@@ -167,8 +181,7 @@ class Images:
         for user in users:
             if user.state.running:
                 return (
-                    "(cannot be forced) - image is being used by running container"
-                    f" {user.id[:12]}"
+                    f"(cannot be forced) - image is being used by running container {user.id[:12]}"
                 )
         if force:
             return None

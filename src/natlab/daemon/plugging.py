@@ -283,6 +283,7 @@ class Plugging:
             NamesSeen(engine, container),
             [Upstream(str(server), place) for server in servers],
             forward=self.gateway_endpoint(container) is not None,
+            ndots=any(option.startswith("ndots:") for option in config["DnsOptions"] or ()),
         )
 
     def _tell(self, container: Container, network: Network, action: str) -> None:

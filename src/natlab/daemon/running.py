@@ -93,7 +93,7 @@ def confinement(engine: Engine, container: Container) -> Confinement:
         domainname=str(container.body.get("Domainname") or ""),
         network=place.number if place is not None else None,
         tree=container.tree,
-        mounts=(*_etc_mounts(owner), *mounts(config)),
+        mounts=(*etc_mounts(owner), *mounts(config)),
         tty=container.tty,
         window=_window(config),
         read_only=bool(config["ReadonlyRootfs"]),
@@ -155,7 +155,8 @@ def _capabilities(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str
     return tuple(config["CapAdd"] or ()), tuple(config["CapDrop"] or ())
 
 
-def _etc_mounts(owner: Container) -> list[Mount]:
+def etc_mounts(owner: Container) -> list[Mount]:
+    """The three files that Docker mounts over the image's, once they were written."""
     return [
         Mount(source=f"{owner.directory}/{name}", target=target) for target, name in _FILES.items()
     ]

@@ -97,14 +97,16 @@ def unpack_layer(tar: Fd, directory: str) -> Job:
 def pack(root: RootRef, path: str, out: Fd) -> Job:
     """Write an archive of a path, which is named by its last part; result: its `PathStat`.
 
-    A link is archived as such, unless the path ends in `/` or `/.`. Equivalent to:
-    `docker cp NAME:PATH -`. The job ends with `Could not find the file PATH in container NAME`
-    (404) if it is not there.
+    A link is archived as such, unless the path ends in `/` or `/.`. Of `/proc`, `/sys` and `/dev`
+    only the directory is archived. The job ends with `Could not find the file PATH in container
+    NAME` (404) if it is not there.
+
+    Equivalent to: `docker cp NAME:PATH -`.
     """
 
     def work() -> dict[str, Any]:
         found = _stat(root, path)
-        Packing(out.number).pack(_plain(path), found.name)
+        Packing(out.number, _OWN).pack(_plain(path), found.name)
         return asdict(found)
 
     return _in(root, work, out)

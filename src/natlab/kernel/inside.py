@@ -7,6 +7,7 @@ a container's root is therefore found with openat2(2), to which that root is the
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ class Inside:
                 continue
             links += 1
             if links > _MANY:
-                raise OSError(40, "too many levels of symbolic links", path)
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
             done = [] if link.startswith("/") else done
             pending = [piece for piece in link.split("/") if piece not in ("", ".")] + pending
 

@@ -158,7 +158,8 @@ def _tell(theirs: socket.socket, error: BaseException) -> None:
     if isinstance(error, ExecError):
         message, code = error.message, error.code
     elif isinstance(error, OSError):
-        message = f"the container cannot be started: {error.strerror or error}"
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"the container cannot be started: {where}{error.strerror or error}"
     else:
         message = f"{error}"
         if not isinstance(error, NatlabError):

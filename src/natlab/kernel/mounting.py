@@ -37,7 +37,7 @@ def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
         except OSError as error:
             raise ExecError(
                 f'error mounting "{mount.source}" to rootfs at "{mount.target}":'
-                f" {(error.strerror or str(error)).lower()}"
+                f" {os.strerror(error.errno or 0).lower()}"
             ) from error
 
 

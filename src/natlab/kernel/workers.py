@@ -24,6 +24,7 @@ from natlab.kernel import overlays, syscalls
 from natlab.kernel.inside import Inside
 from natlab.kernel.mounting import mount_all, seal_trees
 from natlab.kernel.rootfs import Mount, Tree, assemble
+from natlab.kernel.waiting import readable
 from natlab.kernel.wire import Fd
 from natlab.model.refusal import Refusal
 
@@ -120,14 +121,15 @@ def _told(error: BaseException) -> dict[str, Any]:
 
 
 def finish(job: Job) -> Any:
-    """Wait for a worker's answer, on the client's side; its descriptors are closed.
+    """Wait for a worker's answer and end, on the client's side; its descriptors are closed.
 
     Raises:
         Refusal: it could not be done; the message and the status that Docker has for it.
     """
-    job.pidfd.close()
     with os.fdopen(job.result.detach(), "rb") as result:
         said = result.read()
+    readable([job.pidfd.number])
+    job.pidfd.close()
     if not said:
         raise Refusal("the work on the container's files was cut off: try again", _FAILED)
     answer = json.loads(said)
