@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
@@ -162,7 +163,8 @@ class Plugging:
         bridge = endpoint.network.bridge
         if bridge is None:
             return
-        endpoint.interface = sandbox.free_interface()
+        taken = {other.interface for other in container.endpoints.values()}
+        endpoint.interface = next(n for i in itertools.count() if (n := f"eth{i}") not in taken)
         joined = bridge.attach(
             sandbox,
             endpoint.wanted_ip,

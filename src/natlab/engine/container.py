@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from ipaddress import IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING
 
 from natlab.engine.node import Node
 from natlab.errors import NatlabError
-from natlab.kernel import conntrack, links, namespaces, processes
+from natlab.kernel import conntrack, links, machine, namespaces, processes
 from natlab.kernel.agent import Namespace
 
 if TYPE_CHECKING:
@@ -66,20 +64,12 @@ class Container(Node):
             link.name: there[link.peer_index] for link in self.links() if link.peer_index in there
         }
 
-    def free_interface(self) -> str:
-        """The first of `eth0`, `eth1` … that is not there yet."""
-        taken = {link.name for link in self.links()}
-        return next(name for n in itertools.count() if (name := f"eth{n}") not in taken)
-
     def prepare(self) -> None:
         """Set up `lo`; let every program here listen at low ports and send pings, as in Docker.
 
         Source: moby, `daemon/oci_linux.go`, `WithSysctls`.
         """
-        self.set_up("lo")
-        self.set_sysctl("net.ipv4.ip_unprivileged_port_start", 0)
-        with contextlib.suppress(NatlabError):  # an ordinary user's sandbox has one group only
-            self.set_sysctl("net.ipv4.ping_group_range", "0 2147483647")
+        self.place.call(machine.prepare_container)
 
     def route_through(self, gateway: IPv4Address | None) -> None:
         """Make a gateway the one of the default route. Compare: `ip route replace default via`."""

@@ -16,12 +16,15 @@ from natlab.kernel import (
     links,
     namespaces,
     processes,
+    rtnl,
     syscalls,
     sysctl,
 )
 from natlab.kernel.place import ipr, registry, standing
 from natlab.kernel.processes import process_facts
 
+_LOOPBACK: Final = 1
+"""The number of `lo` in every network namespace."""
 _RULES: Final = {0: 255, 32766: 254, 32767: 253}
 """The rules of a new namespace: priority and table (`local`, `main`, `default`)."""
 
@@ -59,6 +62,17 @@ def settle() -> None:
     """Give the machine in which the caller stands its first settings, and set `lo` up."""
     sysctl.write_all(BASELINE)
     links.set_link("lo", state="up")
+
+
+def prepare_container() -> None:
+    """Set up `lo` here, and let every program listen at low ports and send pings.
+
+    Source: moby, `daemon/oci_linux.go`, `WithSysctls`.
+    """
+    rtnl.transact(rtnl.set_up(_LOOPBACK))
+    sysctl.write_all({"net/ipv4/ip_unprivileged_port_start": "0"})
+    with _tolerated(errno.EINVAL):  # an ordinary user's sandbox has one group only
+        sysctl.write_all({"net/ipv4/ping_group_range": "0 2147483647"})
 
 
 def clean(number: int, hostname: str, hosts: str) -> None:
