@@ -172,7 +172,7 @@ def test_the_proxy_names_the_port_that_is_taken(lab, web, proto):
 def test_the_proxy_tells_how_it_is_called(lab, arguments):
     done = lab.ubuntu1.run(f"docker-proxy {arguments}")
     assert done.returncode == 1
-    assert done.stderr.startswith("usage: docker-proxy [-proto tcp|udp]")
+    assert done.stderr.startswith("usage: docker-proxy [-use-listen-fd] [-proto tcp|udp]")
 
 
 def test_tcpdump_runs_for_whoever_owns_the_lab(lab):

@@ -156,8 +156,11 @@ def start(
     *,
     env: Mapping[str, str] | None = None,
     cwd: str = "/",
+    stdin: Fd | None = None,
 ) -> Process:
     """Start a program in a place; its output can be waited for.
+
+    Its standard input is empty, unless one is lent.
 
     Raises:
         NatlabError: there is no such program.
@@ -167,7 +170,7 @@ def start(
     try:
         with contextlib.suppress(PermissionError):  # this user's pipes hold too much already
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)
-        pid, pidfd = _spawn(place, argv, env, cwd, [Fd(null), Fd(writer), Fd(writer)])
+        pid, pidfd = _spawn(place, argv, env, cwd, [stdin or Fd(null), Fd(writer), Fd(writer)])
     except BaseException:
         os.close(reader)
         raise

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
+from natlab.engine import process
 from natlab.engine.process import Process
 from natlab.errors import NatlabError, StaleError, UsageError
 from natlab.kernel import conntrack, firewall, processes, sockets, sysctl
@@ -212,13 +214,20 @@ class Publishing:
     def _start_proxy(self, item: Published, address: IPv4Address) -> None:
         if item.proto not in _WITH_PROXY:
             return
-        proxy = self.host.start(["docker-proxy", *_proxy_options(item, address)])
+        kind = socket.SOCK_STREAM if item.proto == "tcp" else socket.SOCK_DGRAM
+        where = (str(item.host_ip), item.host_port)
         try:
-            proxy.wait_for("ready")
-        except BaseException:
-            proxy.kill()
-            raise
-        self._proxies[item, address] = proxy
+            listening = self.host.place.call(sockets.open_server, int(kind), *where)
+        except OSError as error:
+            raise NatlabError(
+                f"failed to bind host port {where[0]}:{where[1]}/{item.proto}:"
+                f" {(error.strerror or str(error)).lower()}"
+            ) from error
+        try:
+            command = ["docker-proxy", "-use-listen-fd", *_proxy_options(item, address)]
+            self._proxies[item, address] = process.start(self.host.place, command, stdin=listening)
+        finally:
+            listening.close()
 
     def _end_proxy(self, item: Published, address: IPv4Address) -> None:
         """End the proxy of a published port, whoever started it."""

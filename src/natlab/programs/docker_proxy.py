@@ -7,6 +7,9 @@ The flags are those of moby's cmd/docker-proxy. It is how a published port answe
 does not reach: on 127.0.0.1, and for containers of the same bridge. Whoever comes this way
 arrives at the container with the bridge's address.
 
+With `-use-listen-fd` (moby has that flag as well) the port is open already, and is standard input:
+whoever comes before this program has begun waits in the kernel.
+
 It starts with every published port, so it does without slow imports (argparse, asyncio).
 """
 
@@ -21,6 +24,9 @@ import time
 
 IDLE_SECONDS = 90.0
 """How long a silent UDP client is remembered (moby: UDPConnTrackTimeout)."""
+
+_BACKLOG = 128
+_GIVEN = "-use-listen-fd"
 
 Address = tuple[str, int]
 
@@ -53,7 +59,7 @@ def carry(client: socket.socket, target: Address) -> None:
 
 def serve_tcp(front: socket.socket, target: Address) -> None:
     """Carry connections, each in threads of its own, until killed."""
-    front.listen(128)
+    front.listen(_BACKLOG)
     say_ready()
     while True:
         client, _ = front.accept()
@@ -126,7 +132,7 @@ def parse(arguments: list[str]) -> dict[str, str]:
     missing = [flag for flag in required if flag not in options]
     if unknown or missing or len(arguments) % 2 or options["-proto"] not in {"tcp", "udp"}:
         raise SystemExit(
-            "usage: docker-proxy [-proto tcp|udp] [-host-ip IP] -host-port PORT"
+            "usage: docker-proxy [-use-listen-fd] [-proto tcp|udp] [-host-ip IP] -host-port PORT"
             " -container-ip IP -container-port PORT"
         )
     return options
@@ -134,15 +140,19 @@ def parse(arguments: list[str]) -> dict[str, str]:
 
 def main() -> None:
     """Carry until killed."""
-    options = parse(sys.argv[1:])
+    arguments = [argument for argument in sys.argv[1:] if argument != _GIVEN]
+    options = parse(arguments)
     host = (options["-host-ip"], int(options["-host-port"]))
     target = (options["-container-ip"], int(options["-container-port"]))
     tcp = options["-proto"] == "tcp"
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as front:
-        if tcp:
+    given = _GIVEN in sys.argv[1:]
+    kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind, fileno=0 if given else None) as front:
+        if tcp and not given:
             front.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            front.bind(host)
+            if not given:
+                front.bind(host)
             (serve_tcp if tcp else serve_udp)(front, target)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
