@@ -353,30 +353,65 @@ def test_an_agent_that_is_killed_takes_its_containers_with_it(box, family):
         assert members.all_end()
 
 
-def test_an_agent_that_only_joined_takes_its_own_containers_and_no_others(
-    image, family, descendants
-):
-    keeper = Agent.keep()
-    number = keeper.call(None, namespaces.create_machine, "lab", {}, "")
-    keeper.call(None, namespaces.pin, number, "/run/natlab/hosts/lab")
-    one, other = Agent.join(keeper.pid), Agent.join(keeper.pid)
-    null = os.open(os.devnull, os.O_RDWR)
-    started = []
-    for name, agent in (("one", one), ("other", other)):
+class _Joined:
+    """A lab that a keeper holds, and agents that joined it, each with one container."""
+
+    def __init__(self, image):
+        self.keeper, self.image = Agent.keep(), str(image)
+        number = self.keeper.call(None, namespaces.create_machine, "lab", {}, "")
+        self.keeper.call(None, namespaces.pin, number, "/run/natlab/hosts/lab")
+        self.pidfds = []
+
+    def agent(self, name, *argv, tree=None):
+        agent = Agent.join(self.keeper.pid)
         place = Namespace(agent, agent.call(None, namespaces.open_pinned, "/run/natlab/hosts/lab"))
-        tree = confine.Tree((str(image),), f"/run/{name}/up", f"/run/{name}/work")
-        spec = confine.Confinement(("/bin/sleep", "1000"), tree)
-        started.append(place.call(confine.start, spec, [Fd(null)] * 3))
-    os.close(null)
+        tree = confine.Tree(tree or (self.image,), f"/run/{name}/up", f"/run/{name}/work")
+        spec = confine.Confinement(argv, tree, {"PATH": "/usr/bin:/bin"})
+        null = os.open(os.devnull, os.O_RDWR)
+        self.pidfds.append(place.call(confine.start, spec, [Fd(null)] * 3).pidfd)
+        os.close(null)
+        return agent
+
+    def end(self):
+        os.kill(self.keeper.pid, signal.SIGTERM)
+        self.keeper.close()
+        for pidfd in self.pidfds:
+            pidfd.close()
+
+
+@pytest.fixture
+def joined(image):
+    joined = _Joined(image)
+    yield joined
+    joined.end()
+
+
+def test_an_agent_that_only_joined_takes_its_own_containers_and_no_others(
+    joined, family, descendants
+):
+    one = joined.agent("one", "sleep", "1000")
+    other = joined.agent("other", "sleep", "1000")
     with family(one._process.pid) as ours, family(other._process.pid) as theirs:
-        assert len(ours.pids) == len(theirs.pids) == 2
+        assert len(ours.pids) == len(theirs.pids) == 3, "agent, container, guard"
         os.kill(descendants(one._process.pid)[0], signal.SIGKILL)  # its pid as it is out here
         assert ours.all_end()
-        assert readable([started[1].pidfd.number], 0.0) == set()
+        assert readable([joined.pidfds[1].number], 0.0) == set()
         one.close()
         other.close()
         assert theirs.all_end()
-    os.kill(keeper.pid, signal.SIGTERM)
-    keeper.close()
-    for each in started:
-        each.pidfd.close()
+
+
+def test_a_container_that_became_another_user_ends_with_its_agent_too(
+    joined, family, descendants, as_root
+):
+    if not as_root:
+        pytest.skip("an ordinary user's lab has one user only")
+    script = "exec setpriv --reuid 33 --regid 33 --clear-groups sleep 1000"
+    agent = joined.agent("one", "sh", "-c", script, tree=("/",))
+    with family(agent._process.pid) as members:
+        pid = members.pids[1]
+        while Path(f"/proc/{pid}/comm").read_text() != "sleep\n":
+            os.sched_yield()
+        os.kill(descendants(agent._process.pid)[0], signal.SIGKILL)
+        assert members.all_end()
+    agent.close()

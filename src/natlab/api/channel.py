@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 
@@ -31,6 +32,25 @@ class Channel:
         """
         with self._sending:
             self._sock.sendall(data, socket.MSG_NOSIGNAL)
+
+    def send_alone(self, data: bytes) -> None:
+        """Send something that the client receives by itself, whatever is sent after it.
+
+        docker-py reads an answer's head through a buffer, and what follows past it: what came
+        with the head would be lost. A descriptor goes along, since the kernel never gives more
+        in one piece than up to the end of a message that has one; who does not ask for it does
+        not get it (unix(7), unix_stream_read_generic in the kernel).
+
+        Raises:
+            OSError: as with `send`.
+        """
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with self._sending:
+                sent = socket.send_fds(self._sock, [data], [nothing], socket.MSG_NOSIGNAL)
+                self._sock.sendall(data[sent:], socket.MSG_NOSIGNAL)
+        finally:
+            os.close(nothing)
 
     def receive(self, size: int = 65536) -> bytes:
         """Wait for what the client sends, at most `size` bytes; b"" when it sends no more.

@@ -71,7 +71,7 @@ def _hijack(connection: Connection, request: Request, hijack: Hijack) -> int:
     multiplexed = hijack.multiplexed and not request.before(1, 42)
     try:
         with contextlib.suppress(OSError):
-            channel.send(hijack_head(upgrade=request.upgrade, multiplexed=multiplexed))
+            channel.send_alone(hijack_head(upgrade=request.upgrade, multiplexed=multiplexed))
         if not whole:
             channel.close()
         with contextlib.suppress(ConnectionError):

@@ -62,7 +62,7 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
         raise Refusal("no image given: name one, like myapp:v0.0.1 or host")
     image = engine.images.find(reference)
     ident = identity.new_id(os.urandom(32))
-    hostname = _hostname(body, host_config, ident)
+    hostname = _hostname(engine, body, host_config, ident)
     decided = effective(image.config, body, hostname=hostname)
     name = _name(engine, name)
     port_specs(decided.exposed, host_config)
@@ -79,8 +79,12 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
         tree=Tree(image.layers, f"{directory}/diff", f"{directory}/work"),
         directory=directory,
     )
-    _refuse_contradictions(engine, container)
-    container.endpoints = _endpoints(engine, container, networking.get("EndpointsConfig") or {})
+    try:
+        _refuse_contradictions(engine, container)
+        container.endpoints = _endpoints(engine, container, networking.get("EndpointsConfig") or {})
+    except BaseException:
+        container.output.close()
+        raise
     return container, []
 
 
@@ -111,9 +115,11 @@ def _host_config(given: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _hostname(body: Mapping[str, Any], host_config: Mapping[str, Any], ident: str) -> str:
+def _hostname(
+    engine: Engine, body: Mapping[str, Any], host_config: Mapping[str, Any], ident: str
+) -> str:
     if host_config["NetworkMode"] == HOST:
-        return str(body.get("Hostname") or "")
+        return str(body.get("Hostname") or engine.host.name)
     return str(body.get("Hostname") or ident[:12])
 
 

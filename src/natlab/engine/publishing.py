@@ -158,19 +158,22 @@ class Publishing:
         *,
         proxy: bool,
     ) -> None:
-        """Rules first, proxies after them: a proxy never gets what the rules are to rewrite."""
+        """Rules first, then flows that are under way look at them anew, then the proxies begin.
+
+        So a proxy never gets what the rules are to rewrite.
+        """
         host = self.host
         if not host.userland_proxy:
             self._reach_without_proxy(network)
         dnat = [self._dnat(network.bridge, address, item) for item in published]
         self._add(dnat, self._once(network.bridge, address, published))
+        self._flush_udp(published)
         if host.userland_proxy and proxy:
             with contextlib.ExitStack() as undo:
                 undo.callback(self.take_back, address, published)
                 for item in published:
                     self._start_proxy(item, address)
                 undo.pop_all()
-        self._flush_udp(published)
 
     def _reach_without_proxy(self, network: Network) -> None:
         """Set what Docker sets when no proxy stands between containers and their own ports.

@@ -19,7 +19,16 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from natlab.errors import ExecError, NatlabError
-from natlab.kernel import accounts, capabilities, init, lookup, processes, syscalls, terminals
+from natlab.kernel import (
+    accounts,
+    capabilities,
+    guard,
+    init,
+    lookup,
+    processes,
+    syscalls,
+    terminals,
+)
 from natlab.kernel.wire import Fd
 
 _TERMINAL: Final = b"t"
@@ -84,7 +93,9 @@ def launch(
         terminal, said = _listen(ours)
     if not said:
         processes.adopt(child)
-        return Started(child, Fd(os.pidfd_open(child)), terminal)
+        pidfd = os.pidfd_open(child)
+        guard.watch(pidfd)
+        return Started(child, Fd(pidfd), terminal)
     os.waitpid(child, 0)
     if terminal is not None:
         terminal.close()

@@ -14,7 +14,9 @@ any other tree are in `UPPER` itself.
 from __future__ import annotations
 
 import os
+import posixpath
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -152,7 +154,8 @@ class _Machine:
     def _target(self, path: str) -> str | None:
         """Where a part goes; None if the container has made something else of that name."""
         target = self._root + path
-        return target if Path(target).is_dir() and os.path.realpath(target) == target else None
+        plain = _is_plain_directory(target) and _is_plain_directory(posixpath.dirname(target))
+        return target if plain else None
 
     def _overlay(self, target: str, lowers: list[str], kept: str) -> None:
         upper = f"{self._tree.upper}/{kept}"
@@ -162,6 +165,13 @@ class _Machine:
             skeleton.take_over(lowers, upper)
         Path(work).mkdir(exist_ok=True)
         overlays.mount(target, lowers, upper, work)
+
+
+def _is_plain_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _show_read_only(path: str, target: str) -> None:
