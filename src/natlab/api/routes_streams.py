@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
@@ -27,6 +28,7 @@ from natlab.daemon.engine import Engine
 from natlab.daemon.execs import Exec
 from natlab.daemon.output import Chunk, Reader, lines
 from natlab.daemon.program import Program
+from natlab.errors import NatlabError
 from natlab.model.container_status import format_time, parse_since
 from natlab.model.refusal import Refusal
 
@@ -196,10 +198,10 @@ def start_exec(engine: Engine, request: Request) -> Response:
     execution, body = engine.execs.find(request.params["id"]), request.json()
     wanted = execution.body
     if body.get("Detach"):
+        execution.output.close()  # nobody will read it
         engine.execs.start(execution, stdin=False)
         return Empty(200)
     reader = execution.output.reader(follow=True)
-    engine.execs.start(execution, stdin=bool(wanted.get("AttachStdin")))
     streams = {
         number
         for number, key in ((STDOUT, "AttachStdout"), (STDERR, "AttachStderr"))
@@ -210,10 +212,24 @@ def start_exec(engine: Engine, request: Request) -> Response:
         _feed_exec(channel, execution)
 
     def talk(channel: Channel) -> None:
+        try:
+            engine.execs.start(execution, stdin=bool(wanted.get("AttachStdin")))
+        except NatlabError as error:
+            _say(channel, f"{error}\r\n".encode(), tty=execution.tty)
+            return
         attached = feed if wanted.get("AttachStdin") else None
-        _talk(channel, reader, streams, tty=execution.tty, feed=attached)
+        try:
+            _talk(channel, reader, streams, tty=execution.tty, feed=attached)
+        finally:
+            execution.output.close()
 
     return Hijack(talk, multiplexed=not execution.tty)
+
+
+def _say(channel: Channel, text: bytes, *, tty: bool) -> None:
+    """Why a program could not be run: the client sees it as its output, as with Docker."""
+    with contextlib.suppress(OSError):
+        channel.send(text if tty else frame(STDOUT, text))
 
 
 def _feed_exec(channel: Channel, execution: Exec) -> None:

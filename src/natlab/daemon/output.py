@@ -11,7 +11,7 @@ import struct
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -33,7 +33,7 @@ class Output:
     """The output of a program over all of its runs."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="natlab-output-")  # noqa: SIM115 - kept open
+        self._file: IO[bytes] | None = None
         self._size = 0
         self._changed = threading.Condition()
         self._begun = self._ended = 0
@@ -50,6 +50,8 @@ class Output:
         with self._changed:
             if self._closed:
                 return
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="natlab-output-")  # noqa: SIM115
             os.pwrite(self._file.fileno(), record, self._size)
             self._size += len(record)
             self._changed.notify_all()
@@ -61,10 +63,11 @@ class Output:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Forget all of it; whoever still reads comes to an end."""
+        """Forget all of it, and what still comes; whoever still reads comes to an end."""
         with self._changed:
             self._closed = True
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
             self._changed.notify_all()
 
     @property
@@ -112,6 +115,7 @@ class Reader:
                 output._changed.wait()  # noqa: SLF001
             if self._stopped or output._closed:  # noqa: SLF001
                 return None
+            assert output._file is not None  # noqa: S101, SLF001 - there is something in it
             fd = output._file.fileno()  # noqa: SLF001
             stream, time, length = _HEADER.unpack(os.pread(fd, _HEADER.size, self._position))
             data = os.pread(fd, length, self._position + _HEADER.size)
