@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -121,25 +121,25 @@ def serve(lab: str, host: str, ready: int, *, icc: bool, userland_proxy: bool) -
     """Be the engine of a lab host until SIGTERM, or until the lab is gone."""
     with os.fdopen(ready, "w", encoding="utf-8") as told:
         try:
-            with _serving(lab, host, icc=icc, userland_proxy=userland_proxy) as until:
+            with _serving(lab, host, icc=icc, userland_proxy=userland_proxy) as wait:
                 told.write(_READY)
                 told.flush()
                 told.close()
-                readable(until)
+                wait()
         except NatlabError as error:
             if not told.closed:
                 told.write(f"{'usage' if isinstance(error, UsageError) else 'failed'} {error}")
 
 
 @contextlib.contextmanager
-def _serving(lab: str, host: str, *, icc: bool, userland_proxy: bool) -> Iterator[list[int]]:
-    """An engine that runs; gives the descriptors that say when it is to end."""
+def _serving(
+    lab: str, host: str, *, icc: bool, userland_proxy: bool
+) -> Iterator[Callable[[], None]]:
+    """An engine that runs; gives what waits until it is to end."""
+    from natlab.api.lifetime import Lifetime
     from natlab.api.service import DockerEngine
 
-    stop_asked, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    lifetime = Lifetime()
     with keep.opened(lab) as opened:
         record = Record.of(f"{lab}-{host}", os.getpid())
         path = _record_path(lab, host)
@@ -148,7 +148,7 @@ def _serving(lab: str, host: str, *, icc: bool, userland_proxy: bool) -> Iterato
         with DockerEngine(machine, socket_path(lab, host), icc=icc):
             keep.write_record(path, record)
             try:
-                yield [stop_asked, opened.agent.end_of_process()]
+                yield lambda: lifetime.wait(opened.agent)
             finally:
                 path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # it holds other labs

@@ -10,19 +10,18 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from natlab.api.lifetime import Lifetime
 from natlab.api.service import DockerEngine
 from natlab.engine.host import Host
 from natlab.errors import NatlabError, UsageError
 from natlab.kernel import namespaces
 from natlab.kernel.agent import Agent, Namespace
-from natlab.kernel.waiting import readable
 
 SOCKET: Final = "/run/docker.sock"
 """Where Docker clients look for it: /var/run is /run."""
@@ -62,10 +61,7 @@ def serve(arguments: Sequence[str]) -> None:
         NatlabError: an engine runs here already, or something of it cannot be had.
     """
     options = _options(arguments)
-    stop_asked, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    lifetime = Lifetime()
     agent = Agent.join(os.getpid())
     try:
         place = Namespace(agent, agent.call(None, namespaces.here))
@@ -73,7 +69,7 @@ def serve(arguments: Sequence[str]) -> None:
         path = Path(options.host.removeprefix("unix://"))
         with DockerEngine(host, path, icc=options.icc):
             print(f"API listen on {path}", flush=True)  # noqa: T201 - as dockerd says it
-            readable([stop_asked, agent.end_of_process()])
+            lifetime.wait(agent)
     finally:
         agent.close()
 

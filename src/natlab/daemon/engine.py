@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 import threading
 import uuid
@@ -17,6 +16,7 @@ from natlab.daemon.dns import Resolver
 from natlab.daemon.events import Events
 from natlab.daemon.execs import Execs
 from natlab.daemon.images import Images
+from natlab.daemon.journal import Journal
 from natlab.daemon.layers import Layers
 from natlab.daemon.networks import Networks
 from natlab.daemon.plugging import Plugging
@@ -28,7 +28,6 @@ from natlab.kernel import files
 
 DIRECTORY: Final = "/run/natlab/docker"
 """Where an engine keeps its files on its lab host; gone with the lab."""
-_log = logging.getLogger("natlab.daemon")
 
 
 class Engine:
@@ -48,7 +47,8 @@ class Engine:
         self._timers: set[threading.Timer] = set()
         with contextlib.ExitStack() as undo:
             self._claim = undo.enter_context(_claimed(host))
-            self._sweep()
+            self.journal = Journal(host, self.directory)
+            self.journal.sweep()
             self.events = Events()
             self.pump = Pump()
             undo.callback(self.pump.close)
@@ -69,23 +69,6 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _sweep(self) -> None:
-        """Take away what an engine that was killed has left on this host."""
-        directory = f"{self.directory}/containers"
-        left = self.place.call(files.list_directory, directory)
-        names = self.place.call(files.read_all, *(f"{directory}/{ident}/name" for ident in left))
-        for name in names.values():
-            sandbox = self.host.find_container(name)
-            if sandbox is not None:
-                sandbox.remove()
-        for bridge in self.place.call(files.read_all, f"{self.directory}/bridges").values():
-            for network in self.host.networks():
-                if network.bridge in bridge.split():
-                    network.remove()
-        if left:
-            _log.warning("took away %d containers of an engine that was killed", len(left))
-        self.place.call(files.remove_trees, self.directory)
 
     def after(self, seconds: float, work: Callable[[], None]) -> None:
         """Do something later, unless the engine has ended by then."""

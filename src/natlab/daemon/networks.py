@@ -36,7 +36,8 @@ class Networks:
         self._by_id: dict[str, Network] = {}
         host = engine.host
         bridges = {bridge.bridge: bridge for bridge in host.networks()}
-        self._docker0_is_ours = DOCKER0 not in bridges
+        self._ours = [] if DOCKER0 in bridges else [DOCKER0]
+        engine.journal.note_bridges(self._ours)
         self.docker0 = bridges.get(DOCKER0) or host.add_docker0(icc=icc)
         self._add_predefined()
 
@@ -111,9 +112,10 @@ class Networks:
         subnet, chosen = self._subnet(asked)
         gateway = _address(asked.get("Gateway"), "gateway") or subnet[1]
         internal = bool(body.get("Internal"))
-        host = self._engine.host
-        bridge = host.add_network(
-            _bridge(options.get(_NAME), ident),
+        wanted = self._free_bridge(options.get(_NAME), ident)
+        self._engine.journal.note_bridges([*self._ours, wanted])
+        bridge = self._engine.host.add_network(
+            wanted,
             f"{gateway}/{subnet.prefixlen}",
             icc=options.get(_ICC, "true") != "false",
             mtu=_mtu(options),
@@ -129,6 +131,7 @@ class Networks:
         except BaseException:
             bridge.remove()
             raise
+        self._ours.append(wanted)
         return self._add(
             name,
             "bridge",
@@ -141,6 +144,19 @@ class Networks:
             options=options,
             labels=_strings(body, "Labels"),
         )
+
+    def _free_bridge(self, wanted: str | None, ident: str) -> str:
+        """The bridge's name: what was asked for, or `br-` and the network's short id."""
+        if not wanted:
+            return bridge_name(ident)
+        check_interface_name(wanted)
+        if self._engine.host.find_link(wanted) is not None:
+            raise Refusal(
+                f"an interface {wanted} is on {self._engine.host.name} already: choose another"
+                f" name with -o {_NAME}=NAME",
+                403,
+            )
+        return wanted
 
     def _subnet(self, asked: Mapping[str, Any]) -> tuple[IPv4Network, bool]:
         """The subnet, and whether the client named it."""
@@ -190,6 +206,7 @@ class Networks:
     def _remove(self, network: Network) -> None:
         if network.bridge is not None:
             network.bridge.remove()
+            self._ours.remove(network.bridge.bridge)
         self._by_id.pop(network.id, None)
         for container in self._engine.containers:
             container.endpoints.pop(network.id, None)
@@ -197,7 +214,7 @@ class Networks:
     def close(self) -> None:
         """Remove what the engine has made on the lab host."""
         for network in self:
-            if network.bridge is not None and (network.user_defined or self._docker0_is_ours):
+            if network.bridge is not None and network.bridge.bridge in self._ours:
                 self._remove(network)
 
     def unused(self) -> list[Network]:
@@ -229,13 +246,6 @@ def _ipam(
     asked = {key: value for key, value in (asked or {}).items() if value}
     config = {**asked, "Subnet": str(subnet), "Gateway": str(gateway)}
     return {"Driver": "default", "Options": (ipam or {}).get("Options") or {}, "Config": [config]}
-
-
-def _bridge(wanted: str | None, ident: str) -> str:
-    if not wanted:
-        return bridge_name(ident)
-    check_interface_name(wanted)
-    return wanted
 
 
 def _mtu(options: Mapping[str, str]) -> int:

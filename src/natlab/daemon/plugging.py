@@ -60,6 +60,7 @@ class Plugging:
             if not other.state.running:
                 raise Refusal(f"cannot join network of a non running container: {other.id}", 409)
             return
+        self._engine.journal.note_container(container.id, container.name)
         container.sandbox = self._engine.host.add_container(container.name)
         container.sandbox.prepare()
         for endpoint in container.endpoints.values():
@@ -80,6 +81,7 @@ class Plugging:
         if sandbox is not None:
             with contextlib.suppress(LabGoneError):
                 sandbox.remove(end_programs=False)
+                self._engine.journal.forget_container(container.id)
         for endpoint in container.endpoints.values():
             if endpoint.address is not None:
                 self._tell(container, endpoint.network, "disconnect")
@@ -90,6 +92,7 @@ class Plugging:
         """Let its network namespace have the container's new name."""
         if container.sandbox is not None:
             container.sandbox.rename(container.name)
+            self._engine.journal.note_container(container.id, container.name)
 
     # One endpoint
 

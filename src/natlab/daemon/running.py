@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from natlab.daemon import linking
 from natlab.daemon.container import Container
 from natlab.daemon.network import HOST
 from natlab.kernel import files
 from natlab.kernel.confine import Confinement, Entry, Mount
-from natlab.model.etc_files import HostsLine, hostname_file, hosts_file, resolv_conf
+from natlab.model.etc_files import hostname_file, hosts_file, resolv_conf
 from natlab.model.image_config import process_env
-from natlab.model.link_env import link_env, parse_link
-from natlab.model.port_bindings import exposed_ports
 from natlab.model.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def write_files(engine: Engine, container: Container) -> None:
             addresses,
             domainname=str(container.body.get("Domainname") or ""),
             extra=config["ExtraHosts"] or (),
-            links=_linked(engine, container),
+            links=linking.hosts_lines(container),
             gateway=engine.networks.docker0.gateway,
         )
     embedded = any(e.network.user_defined for e in container.endpoints.values())
@@ -58,23 +57,9 @@ def write_files(engine: Engine, container: Container) -> None:
         "hosts": hosts,
         "hostname": hostname_file(container.hostname),
         "resolv.conf": resolv.text,
-        "name": container.name,
     }
     paths = {f"{container.directory}/{name}": text for name, text in texts.items()}
     engine.place.call(files.write_all, paths)
-
-
-def _linked(engine: Engine, container: Container) -> list[HostsLine]:
-    """The hosts lines of `--link` on the default network: alias, id, name."""
-    lines = []
-    for text in container.host_config["Links"] or ():
-        link = parse_link(text)
-        child = engine.containers.find(link.target)
-        for endpoint in child.endpoints.values():
-            if endpoint.address and not endpoint.network.user_defined:
-                names = (link.alias, child.hostname, child.name)
-                lines.append(HostsLine(endpoint.address, tuple(dict.fromkeys(names))))
-    return lines
 
 
 def confinement(engine: Engine, container: Container) -> Confinement:
@@ -86,7 +71,7 @@ def confinement(engine: Engine, container: Container) -> Confinement:
         owner = engine.plugging.shared_with(container)
     return Confinement(
         argv=container.effective.argv,
-        env=environment(engine, container),
+        env=environment(container),
         cwd=container.effective.cwd or "/",
         user=container.effective.user,
         hostname=owner.hostname if owner is not container else container.hostname,
@@ -101,6 +86,7 @@ def confinement(engine: Engine, container: Container) -> Confinement:
         privileged=bool(config["Privileged"]),
         sysctls=dict(config.get("Sysctls") or {}),
         shm_size=int(config["ShmSize"]),
+        init=bool(config.get("Init")),
     )
 
 
@@ -121,22 +107,13 @@ def entry(container: Container, argv: Sequence[str], body: Mapping[str, Any]) ->
     )
 
 
-def environment(engine: Engine, container: Container) -> dict[str, str]:
+def environment(container: Container) -> dict[str, str]:
     """The environment: what links give, then the image's and the container's own."""
-    linked: list[str] = []
-    for text in container.host_config["Links"] or ():
-        link = parse_link(text)
-        child = engine.containers.find(link.target)
-        for endpoint in child.endpoints.values():
-            if endpoint.address and not endpoint.network.user_defined:
-                ports = exposed_ports(child.effective.exposed)
-                env = child.effective.config_env
-                linked += link_env(container.name, link.alias, endpoint.address, ports, env)
     variables = process_env(
         container.effective.config_env,
         hostname=container.hostname,
         tty=container.tty,
-        links=linked,
+        links=linking.variables(container),
     )
     return _pairs(variables)
 
