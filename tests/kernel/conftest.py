@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from natlab.kernel import confine, namespaces, processes
+from natlab.kernel import confine, machine_made, namespaces, processes
 from natlab.kernel.agent import Agent, Namespace
 from natlab.kernel.waiting import readable
 from natlab.kernel.wire import Fd
@@ -110,7 +110,7 @@ class Box:
 
     def __init__(self, agent: Agent, image: Path) -> None:
         self.agent, self.image = agent, str(image)
-        number = agent.call(None, namespaces.create_machine, "lab", {}, "127.0.0.1\tlocalhost\n")
+        number = agent.call(None, machine_made.create_machine, "lab", {}, "127.0.0.1\tlocalhost\n")
         self.host = Namespace(agent, number)
         self.net = Namespace(agent, self.host.call(namespaces.create_net))
         self._lives: list[Live] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from natlab.errors import LabGoneError, NatlabError
-from natlab.kernel import firewall, links, namespaces, processes, sockets
+from natlab.kernel import firewall, link_facts, links, namespaces, processes, sockets
 from natlab.kernel.agent import Agent, Namespace
 from natlab.kernel.wire import Fd
 
@@ -63,14 +63,14 @@ def test_it_goes_on_after_an_error(place):
     for _ in range(3):
         with pytest.raises(OSError, match="no interface"):
             place.call(links.index, "nothing")
-    assert [link.name for link in place.call(links.links)] == ["lo"]
+    assert [link.name for link in place.call(link_facts.links)] == ["lo"]
 
 
 def test_a_place_that_was_closed_says_so_and_closing_again_does_nothing(place):
     place.close()
     place.close()
     with pytest.raises(LabGoneError, match="or its lab closed"):
-        place.call(links.links)
+        place.call(link_facts.links)
 
 
 def test_a_closed_agent_says_so_and_closing_again_does_nothing(agent):
@@ -174,7 +174,7 @@ def test_a_keeper_outlives_its_maker_holds_what_was_made_and_ends_with_sigterm(f
         maker.leave()
         visitor = Agent.join(keeper)
         opened = visitor.call(None, namespaces.open_pinned, "/run/natlab/hosts/one")
-        assert [link.name for link in Namespace(visitor, opened).call(links.links)] == ["lo"]
+        assert [link.name for link in Namespace(visitor, opened).call(link_facts.links)] == ["lo"]
         visitor.close()
         os.kill(keeper, signal.SIGTERM)
         assert members.all_end()

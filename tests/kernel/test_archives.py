@@ -301,11 +301,11 @@ def test_links_in_the_way_lead_to_places_in_the_tree(layer, tmp_path):
     [
         (b"nonsense " * 100, "archive/tar: invalid tar header"),
         (b"", "unexpected EOF"),
-        (tar(entry("a", b"x" * 5000))[:2000], "unexpected e"),
-        (tar(entry("a", b"x" * 5000))[:700], "unexpected e"),
+        (tar(entry("a", b"x" * 5000))[:2000], "unexpected EOF"),
+        (tar(entry("a", b"x" * 5000))[:700], "unexpected EOF"),
         (tar(entry("a", b"x"))[:1024] + b"y" * 512, "archive/tar: invalid tar header"),
         (tar(entry("a", b"x"))[:1300], "unexpected EOF"),
-        (gzip.compress(tar(entry("a", os.urandom(5000))))[:3000], "unexpected e"),
+        (gzip.compress(tar(entry("a", os.urandom(5000))))[:3000], "EOF|end-of-stream"),
         (b"\x28\xb5\x2f\xfd" + bytes(100), "compressed with zstd"),
     ],
     ids=[

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from natlab.errors import ExecError, NatlabError
-from natlab.kernel import confine, links, namespaces, processes, terminals
+from natlab.kernel import confine, links, machine_made, namespaces, processes, terminals
 from natlab.kernel.agent import Agent, Namespace
 from natlab.kernel.waiting import readable
 from natlab.kernel.wire import Fd
@@ -358,7 +358,7 @@ class _Joined:
 
     def __init__(self, image):
         self.keeper, self.image = Agent.keep(), str(image)
-        number = self.keeper.call(None, namespaces.create_machine, "lab", {}, "")
+        number = self.keeper.call(None, machine_made.create_machine, "lab", {}, "")
         self.keeper.call(None, namespaces.pin, number, "/run/natlab/hosts/lab")
         self.pidfds = []
 

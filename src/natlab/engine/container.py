@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from natlab.engine.node import Node
 from natlab.errors import NatlabError
-from natlab.kernel import conntrack, links, machine, namespaces, processes
+from natlab.kernel import conntrack, link_facts, links, machine, namespaces, processes
 from natlab.kernel.agent import Namespace
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Container(Node):
         Raises:
             NatlabError: it has none (yet).
         """
-        address = self.place.call(links.first_address, interface)
+        address = self.place.call(link_facts.first_address, interface)
         if address is None:
             raise NatlabError(
                 f"{self.name} has no IPv4 address on {interface}: attach it to a network"

@@ -13,7 +13,7 @@ from natlab.engine.node import Node
 from natlab.engine.process import Process
 from natlab.engine.publishing import Publishing
 from natlab.errors import NatlabError, UsageError
-from natlab.kernel import firewall, links, machine, namespaces
+from natlab.kernel import firewall, link_facts, links, machine, namespaces
 from natlab.kernel.agent import Namespace
 from natlab.model.addresses import Route, overlap
 from natlab.model.names import check_container_name, check_interface_name, unknown
@@ -196,7 +196,7 @@ class Host(Node):
 
     def networks(self) -> list[Network]:
         """Its bridges that have an IPv4 address, whoever made them."""
-        found = {link.name: link for link in self.place.call(links.bridges) if link.ipv4}
+        found = {link.name: link for link in self.place.call(link_facts.bridges) if link.ipv4}
         for gone in set(self._networks) - set(found):
             del self._networks[gone]
         for name, link in found.items():
@@ -211,7 +211,7 @@ class Host(Node):
                 return known
             gateway = f"{known.gateway}/{known.subnet.prefixlen}"
             if address in known.subnet and self.place.call(
-                links.has_address, known.bridge, gateway
+                link_facts.has_address, known.bridge, gateway
             ):
                 return known
         return next((n for n in self.networks() if address in n.subnet), None)

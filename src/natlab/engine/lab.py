@@ -21,7 +21,7 @@ from natlab.engine.container import Container
 from natlab.engine.host import Host
 from natlab.engine.node import Node
 from natlab.errors import UsageError
-from natlab.kernel import links, machine, namespaces, processes
+from natlab.kernel import links, machine, machine_made, namespaces, processes
 from natlab.kernel.agent import Agent, Namespace
 from natlab.model.addresses import mac_for
 from natlab.model.names import check_interface_name, unknown
@@ -110,7 +110,7 @@ class Lab:
         for name in self.addresses:
             text = self._hosts_file(name)
             self._adopt(
-                name, self.agent.call(None, namespaces.create_machine, name, launchers(), text)
+                name, self.agent.call(None, machine_made.create_machine, name, launchers(), text)
             )
             self.hosts[name].place.call(machine.settle)
             self._plug_in(name)

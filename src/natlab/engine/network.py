@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from natlab.engine import starting
 from natlab.engine.container import Container
 from natlab.errors import NatlabError, UsageError
-from natlab.kernel import firewall, links, namespaces
+from natlab.kernel import firewall, link_facts, links, namespaces
 from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
 from natlab.model.addresses import AddressPool, mac_for
@@ -54,6 +54,7 @@ class Network:
         self.icc = icc
         self.internal = internal
         self.pool = AddressPool(self.subnet, self.gateway, within)
+        self.within = within
         self._attached: dict[str, Endpoint] = {}
         self._others: set[IPv4Address] = set()
 
@@ -247,7 +248,7 @@ class Network:
 
     def forwarding_table(self) -> tuple[ForwardingEntry, ...]:
         """The MAC addresses that the bridge knows, and their ports. Compare: `bridge fdb`."""
-        return self.host.place.call(links.forwarding_table, self.bridge)
+        return self.host.place.call(link_facts.forwarding_table, self.bridge)
 
     def set_hairpin(self, on: bool = True) -> None:
         """Let every port send frames back where they came from, or not.

@@ -12,7 +12,7 @@ from natlab.engine import process
 from natlab.engine.capture import Capture
 from natlab.engine.process import Completed, Process
 from natlab.errors import NatlabError, UsageError
-from natlab.kernel import conntrack, firewall, links, sockets, sysctl
+from natlab.kernel import conntrack, firewall, link_facts, links, sockets, sysctl
 from natlab.kernel.agent import Namespace
 from natlab.model import nft_text
 from natlab.model.conntrack import ConntrackEntry
@@ -122,7 +122,7 @@ class Node:
 
     def links(self) -> tuple[Link, ...]:
         """Its interfaces with their addresses. Equivalent to: `ip addr`."""
-        return self.place.call(links.links)
+        return self.place.call(link_facts.links)
 
     def find_link(self, name: str) -> Link | None:
         """One interface, or None."""
@@ -142,20 +142,20 @@ class Node:
 
     def routes(self) -> tuple[RouteEntry, ...]:
         """Its IPv4 routes. Equivalent to: `ip route show table all`."""
-        return self.place.call(links.routes)
+        return self.place.call(link_facts.routes)
 
     def route_to(
         self, destination: str, source: str | None = None, iif: str | None = None
     ) -> RouteEntry | None:
         """What its routing process decides; None without a route. Equivalent to: `ip route get`."""
         try:
-            return self.place.call(links.route_to, destination, source, iif)
+            return self.place.call(link_facts.route_to, destination, source, iif)
         except OSError:
             return None
 
     def neighbours(self) -> tuple[Neighbour, ...]:
         """Its ARP table. Equivalent to: `ip neigh`."""
-        return self.place.call(links.neighbours)
+        return self.place.call(link_facts.neighbours)
 
     def sysctl(self, key: str) -> str | None:
         """A kernel setting of this namespace; None if there is none. Compare: `sysctl KEY`."""

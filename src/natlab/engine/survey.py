@@ -11,7 +11,7 @@ from ipaddress import IPv6Interface
 from natlab.engine.container import Container
 from natlab.engine.host import Host
 from natlab.engine.lab import Lab
-from natlab.kernel import inspect, links
+from natlab.kernel import inspect, link_facts
 from natlab.kernel.agent import Namespace
 from natlab.model import picture_nat
 from natlab.model.picture import LAN, ContainerPicture, End, HostPicture, Interface, Picture
@@ -38,7 +38,7 @@ class _Pairs:
 
     def __init__(self, places: dict[str, Namespace]) -> None:
         self._places = places
-        self._links = {node: place.call(links.links) for node, place in places.items()}
+        self._links = {node: place.call(link_facts.links) for node, place in places.items()}
         self._ends = {node: place.call(inspect.veth_ends) for node, place in places.items()}
 
     def links_of(self, node: str) -> tuple[Link, ...]:

@@ -15,7 +15,8 @@ from typing import NoReturn
 
 from natlab.errors import LabGoneError, UsageError
 from natlab.kernel import processes, syscalls
-from natlab.kernel.namespaces import NETNS, mount_sys
+from natlab.kernel.machine_made import mount_sys
+from natlab.kernel.namespaces import NETNS
 from natlab.kernel.place import Place
 from natlab.model.names import unknown
 

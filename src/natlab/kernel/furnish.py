@@ -66,7 +66,7 @@ def _mount(inside: Inside, path: str, kind: str, flags: int, data: str = "") -> 
 
 
 def _mount_sys(inside: Inside, *, privileged: bool) -> None:
-    """Where the kernel refuses a fresh one, the machine's; see `namespaces.mount_sys`."""
+    """Where the kernel refuses a fresh one, the machine's; see `machine_made.mount_sys`."""
     try:
         _mount(inside, "/sys", "sysfs", _SAFE | (0 if privileged else syscalls.MS_RDONLY))
     except PermissionError:

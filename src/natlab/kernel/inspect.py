@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from natlab.kernel import firewall, links, syscalls
+from natlab.kernel import firewall, link_facts, syscalls
 from natlab.kernel.place import Place, ipr, registry, standing
 from natlab.model.state import RouteEntry
 
@@ -74,7 +74,7 @@ def own_routes() -> tuple[RouteEntry, ...]:
     Equivalent to: `ip -4 route show table all`.
     """
     with _here():
-        return links.routes()
+        return link_facts.routes()
 
 
 def own_ruleset() -> str:

@@ -13,7 +13,9 @@ from natlab.kernel import (
     conntrack,
     files,
     firewall,
+    link_facts,
     links,
+    machine_made,
     namespaces,
     processes,
     rtnl,
@@ -96,7 +98,7 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         sysctl.write_all(BASELINE | _per_link("lo"))
         conntrack.flush()
         syscalls.sethostname(hostname)
-        namespaces.rewrite_hosts(hosts)
+        machine_made.rewrite_hosts(hosts)
         files.remove_trees(*ENGINE_FILES)
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
@@ -109,7 +111,7 @@ def _per_link(name: str) -> dict[str, str]:
 
 def _reset_links() -> None:
     """Delete every link but `lo`, and with them their addresses, routes, neighbours and queues."""
-    for link in links.links():
+    for link in link_facts.links():
         if link.name != "lo":
             with _tolerated(errno.EOPNOTSUPP):  # tunl0 and its kind: each namespace has one
                 links.delete(link.name)
@@ -123,7 +125,7 @@ def _reset_links() -> None:
 
 def _reset_routing() -> None:
     """Leave no route but the kernel's own of the table `local`, and only the three first rules."""
-    tables = {route.table for route in links.routes()}
+    tables = {route.table for route in link_facts.routes()}
     for table in tables:
         ipr().flush_routes(family=socket.AF_INET, table=table)
     ipr().flush_rules(family=socket.AF_INET, priority=lambda at: (at or 0) not in _RULES)

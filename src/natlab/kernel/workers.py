@@ -29,6 +29,8 @@ from natlab.kernel.wire import Fd
 from natlab.model.refusal import Refusal
 
 _FAILED: Final = 500
+_CUT_OFF: Final = dict.fromkeys(("", "unexpected end of data"), "unexpected EOF")
+"""What tarfile says of an archive that is cut off, and what Go says."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _told(error: BaseException) -> dict[str, Any]:
     if isinstance(error, NatlabError):
         return {"message": str(error), "status": _FAILED}
     if isinstance(error, (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)):
-        return {"message": str(error) or "unexpected EOF", "status": 400}
+        return {"message": _CUT_OFF.get(str(error), str(error)), "status": 400}
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return {"message": f"{where}{(error.strerror or str(error)).lower()}", "status": _FAILED}
