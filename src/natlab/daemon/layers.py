@@ -8,11 +8,10 @@ images share is there once.
 from __future__ import annotations
 
 import collections
-import tempfile
+import os
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from natlab.daemon.image import MACHINE
 from natlab.kernel import archives, files
@@ -30,22 +29,22 @@ class Layers:
         self._holders: collections.Counter[str] = collections.Counter()
         self._making: set[str] = set()
         self._changed = threading.Condition()
-        self._temporary = tempfile.TemporaryDirectory(prefix="natlab-images-")
+        self._tars: dict[str, int] = {}
+        """The tars of layers that came in: files without a name, kept for `docker save`."""
         self.directory = f"{engine.directory}/layers"
-        self.tars = Path(self._temporary.name)
-        """Where the tars of layers that came in are kept, for `docker save`."""
 
     def close(self) -> None:
         """Forget the tars; the directories go with the engine's."""
-        self._temporary.cleanup()
+        for path in list(self._tars):
+            os.close(self._tars.pop(path))
 
     def path(self, digest: str) -> str:
         """Where the layer with that digest of its tar is unpacked."""
         return f"{self.directory}/{digest.removeprefix('sha256:')}"
 
-    def tar(self, digest: str) -> Path:
-        """The tar of a layer that came in as one."""
-        return self.tars / digest.removeprefix("sha256:")
+    def open_tar(self, digest: str) -> IO[bytes]:
+        """The tar of a layer that came in as one, from its beginning; closing is the caller's."""
+        return open(f"/proc/self/fd/{self._tars[self.path(digest)]}", "rb")  # noqa: PTH123
 
     def hold(self, paths: Iterable[str]) -> None:
         """Keep layers; they are there already."""
@@ -75,8 +74,8 @@ class Layers:
                 self._making.discard(path)
                 self._changed.notify_all()
 
-    def unpack(self, digest: str, plain: Path) -> None:
-        """Hold the layer of a tar without compression, which is moved away if it is a new one.
+    def unpack(self, digest: str, tar: int) -> None:
+        """Hold the layer of a tar without compression, an open file that is kept if it is new.
 
         Raises:
             Refusal: the archive is damaged, or leads out of its directory (400).
@@ -84,10 +83,9 @@ class Layers:
         path = self.path(digest)
 
         def fill() -> None:
-            with plain.open("rb") as tar:
-                place = self._engine.place
-                archives.finish(place.call(archives.unpack_layer, Fd(tar.fileno()), path))
-            plain.rename(self.tar(digest))
+            os.lseek(tar, 0, os.SEEK_SET)
+            archives.finish(self._engine.place.call(archives.unpack_layer, Fd(tar), path))
+            self._tars[path] = os.dup(tar)
 
         self.make(path, fill)
 
@@ -106,6 +104,7 @@ class Layers:
 
     def _remove(self, paths: list[str]) -> None:
         for path in paths:
-            self.tar(Path(path).name).unlink(missing_ok=True)
+            if path in self._tars:
+                os.close(self._tars.pop(path))
         if paths:
             self._engine.place.call(files.remove_trees, *paths)

@@ -13,7 +13,6 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Final
 
 from natlab.model.refusal import Refusal
@@ -31,9 +30,9 @@ _OPENERS: Final[dict[bytes, Any]] = {
 
 @dataclass(frozen=True)
 class Copy:
-    """A file without compression: its path, its digest, and its size in bytes."""
+    """A file without name and compression: its descriptor, its digest, its size in bytes."""
 
-    path: str
+    descriptor: int
     digest: str
     size: int
 
@@ -49,28 +48,23 @@ def spooled(chunks: Iterable[bytes]) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def plain_copy(source: IO[bytes], directory: Path) -> Iterator[Copy]:
-    """A copy without compression; gone after the block, unless it was moved away.
+def plain_copy(source: IO[bytes]) -> Iterator[Copy]:
+    """A copy without compression; gone after the block, unless its descriptor was copied.
 
     Args:
         source: Read from where it stands; left open.
-        directory: Where the copy is made.
 
     Raises:
         Refusal: the compressed data is damaged (400).
     """
-    with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
-        path = Path(file.name)
-        try:
-            digest, size = hashlib.sha256(), 0
-            for block in _blocks(source):
-                digest.update(block)
-                size += len(block)
-                file.write(block)
-            file.flush()
-            yield Copy(str(path), f"sha256:{digest.hexdigest()}", size)
-        finally:
-            path.unlink(missing_ok=True)
+    with tempfile.TemporaryFile(prefix="natlab-layer-") as file:
+        digest, size = hashlib.sha256(), 0
+        for block in _blocks(source):
+            digest.update(block)
+            size += len(block)
+            file.write(block)
+        file.flush()
+        yield Copy(file.fileno(), f"sha256:{digest.hexdigest()}", size)
 
 
 def _blocks(source: IO[bytes]) -> Iterator[bytes]:

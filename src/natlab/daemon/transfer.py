@@ -7,7 +7,6 @@ import json
 import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from natlab.daemon import spooling
@@ -140,14 +139,14 @@ class Transfer:
         members = archive_members([_saved(image, tags) for image, tags in chosen])
         for image, _ in chosen:
             self._engine.images.tell("save", image, image.id)
-        opened = {m.digest: layers.tar(m.digest).open("rb") for m in members if m.digest}
+        opened = {m.digest: layers.open_tar(m.digest) for m in members if m.digest}
         return Saving(members, opened)
 
     def _take_layer(self, source: IO[bytes], undo: contextlib.ExitStack) -> SavedLayer:
         """Unpack a layer, unless it is there already, and hold it; it is known by its digest."""
         layers = self._engine.layers
-        with spooling.plain_copy(source, layers.tars) as copy:
-            layers.unpack(copy.digest, Path(copy.path))
+        with spooling.plain_copy(source) as copy:
+            layers.unpack(copy.digest, copy.descriptor)
         undo.callback(layers.release, [layers.path(copy.digest)])
         return SavedLayer(copy.digest, copy.size)
 
@@ -200,7 +199,7 @@ def _opened(spool: IO[bytes]) -> tarfile.TarFile:
         return tarfile.open(fileobj=spool)
     except spooling.DAMAGED as error:
         raise Refusal(
-            f"this is not an archive of images ({error}): give one that `docker save` wrote"
+            "this is not an archive of images: give one that `docker save` wrote"
         ) from error
 
 
