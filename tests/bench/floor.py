@@ -40,7 +40,7 @@ def _netlink() -> socket.socket:
 def run(bridge: str, plan: Plan) -> list[float]:
     """Attach and publish as planned; returns the seconds that each container took."""
     master = socket.if_nametoindex(bridge)
-    hairpin = rtnl.set_hairpin(_INDEX, on=True)
+    plugged = rtnl.set_hairpin(_INDEX, on=True) + rtnl.settle(_INDEX)
     prepared = []
     for name, address, mac, specs in plan:
         end = f"vf{name}"
@@ -50,6 +50,7 @@ def run(bridge: str, plan: Plan) -> list[float]:
             rtnl.set_up(2),
             rtnl.set_up(1),
             rtnl.default_route("172.17.0.1"),
+            rtnl.settle(2),
         ]
         rules = f'{{"nftables":[{",".join(spec.add_command for spec in specs)}]}}'
         prepared.append((name, end, pair, b"".join(inside), rules))
@@ -72,8 +73,8 @@ def run(bridge: str, plan: Plan) -> list[float]:
         syscalls.mount(f"/proc/self/fd/{fd}", target, flags=syscalls.MS_BIND)
         _send(route, pair.replace(fd_mark, struct.pack("=I", fd)), 1)
         index = struct.pack("=I", socket.if_nametoindex(end))
-        _send(route, hairpin.replace(index_mark, index), 1)
-        _send(inner, inside, 4)
+        _send(inner, inside, 5)
+        _send(route, plugged.replace(index_mark, index), 2)
         code, _, error = context.cmd(rules)
         if code:
             raise RuntimeError(error)

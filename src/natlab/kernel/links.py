@@ -129,13 +129,14 @@ def attach(
     )
     rtnl.transact(pair)
     with _undone_on_failure(host_end):
-        if hairpin:
-            set_hairpin(host_end, on=True)
         eth0 = index(interface, there)
         given = [rtnl.add_address(eth0, address) for address in addresses]
         up = [rtnl.set_up(eth0), rtnl.set_up(_LOOPBACK)]
         away = [rtnl.default_route(gateway)] if gateway else []
-        rtnl.transact(*given, *up, *away, place=there)
+        rtnl.transact(*given, *up, *away, rtnl.settle(eth0), place=there)
+        port = index(host_end)
+        turned = [rtnl.set_hairpin(port, on=True)] if hairpin else []
+        rtnl.transact(*turned, rtnl.settle(port))
 
 
 def set_link(name: str, **changes: Any) -> None:

@@ -17,7 +17,7 @@ from natlab.kernel.place import Place, standing
 
 _ACK, _REQUEST, _NEW = 0x4, 0x1, 0x600
 _NLMSG_ERROR: Final = 2
-_RTM_NEWLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 19, 20, 24
+_RTM_NEWLINK, _RTM_GETLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 18, 19, 20, 24
 _IFLA_PROTINFO, _IFLA_BRPORT_MODE, _NESTED = 12, 4, 0x8000
 _IFF_UP: Final = 1
 _AF_BRIDGE: Final = 7
@@ -127,6 +127,17 @@ def set_up(index: int) -> bytes:
     message["flags"] = message["change"] = _IFF_UP
     message["attrs"] = []
     return _encode(message, _RTM_NEWLINK, 0)
+
+
+def settle(index: int) -> bytes:
+    """Let a link that has just come up carry frames: what is asked about it comes after that.
+
+    That its cable is plugged in, the kernel tells a link's queue and its bridge later, in a work
+    queue (net/core/link_watch.c); until then frames are dropped, such as the ARP request that is
+    made again a second later. Asked about one link, the kernel first does what waits there for
+    it (rtnl_getlink in net/core/rtnetlink.c, since Linux 6.8; before that it makes no difference).
+    """
+    return _message(_RTM_GETLINK, 0, struct.pack("=BxHiII", 0, 0, index, 0, 0))
 
 
 def add_address(index: int, address: str) -> bytes:
