@@ -8,15 +8,36 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Self
 
+import ordinary_user
 import pytest
 
 from natlab import Lab
 
 SRC = Path(__file__).parents[1] / "src"
+
+
+def pytest_collection_modifyitems(items):
+    """What waits for the ordinary user's run comes last."""
+    items.sort(key=lambda item: item.path.parent.name == "ordinary")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ordinary_run(request):
+    """The ordinary user's run, begun with the first test if its results are asked for."""
+    asked = any(item.path.parent.name == "ordinary" for item in request.session.items)
+    if not asked or os.geteuid() != 0 or ordinary_user.AGAIN in os.environ:
+        yield None
+        return
+    if shutil.which("setpriv") is None or shutil.which("setsid") is None:
+        pytest.exit("setpriv and setsid are missing: sudo apt-get install util-linux", 1)
+    run = ordinary_user.Run(Path(tempfile.mkdtemp(prefix="natlab-")))
+    yield run
+    run.end()
 
 
 @pytest.fixture
