@@ -259,7 +259,8 @@ def test_a_container_that_has_ended_cannot_be_entered(box):
 
 
 def test_with_the_first_process_all_others_end(box):
-    first = box.start("sh", "-c", "sleep 1000 & echo up; read x")
+    waiting = "until grep -q sleep /proc/$!/comm; do :; done"  # it is a shell for a moment
+    first = box.start("sh", "-c", f"sleep 1000 & {waiting}; echo up; read x")
     first.hear("up")
     second = box.enter(first, "sleep", "1000")
     first.say("\n")
@@ -269,7 +270,8 @@ def test_with_the_first_process_all_others_end(box):
 
 
 def test_all_processes_are_listed_and_signalled(box):
-    first = box.start("sh", "-c", "sleep 1000 & echo up; read x")
+    waiting = "until grep -q sleep /proc/$!/comm; do :; done"  # it is a shell for a moment
+    first = box.start("sh", "-c", f"sleep 1000 & {waiting}; echo up; read x")
     first.hear("up")
     second = box.enter(first, "sleep", "1001")
     listed = box.agent.call(None, confine.processes_of, first.pid)
