@@ -34,6 +34,7 @@ lint: ## ruff, mypy, and shellcheck where it is installed
 bench: ## time attaching and publishing containers against the raw kernel floor
 	@$(provision)
 	@$(VENV)/bin/python tests/bench/bench_attach.py
+	@$(VENV)/bin/python tests/bench/bench_engine.py
 
 clean: ## remove the virtual environment, caches and built packages
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,7 @@
 """Step 12: containers of one bridge are kept apart, but for one linked port."""
 
 from natlab import Lab, Probe, ping, tcp
-from natlab.course import answers, check, container, expect
+from natlab.course import answers, check, container, dropped
 
 WEB, DB, LINKED, OTHER = "172.17.0.2", "172.17.0.3", 80, 8080
 UBUNTU1, OUTSIDE = "192.168.33.11", "192.168.33.20"
@@ -13,17 +13,6 @@ def build(lab: Lab) -> None:
     docker0.icc = False
     docker0.forward()
     docker0.link(lab.ubuntu1.container("db"), lab.ubuntu1.container("web"), LINKED)
-
-
-def dropped(probe: Probe, hint: str) -> str:
-    """The probe was not answered, and did not even arrive: it was stopped on the way."""
-    expect(
-        probe.outcome != "answered" and probe.arrived is None,
-        expected=f"{probe.proto} {probe.client} → {probe.target} is dropped on the way",
-        actual=str(probe),
-        hint=hint,
-    )
-    return f"{probe.proto} {probe.client} → {probe.target}: dropped on the way"
 
 
 def drops_in_forward(lab: Lab) -> bool:
@@ -53,8 +42,8 @@ def how_to_cut(lab: Lab) -> str:
 def cut(lab: Lab) -> str:
     web, db = container(lab, "web"), container(lab, "db")
     hint = how_to_cut(lab)
-    there = dropped(ping(db, WEB, server=web, timeout=0.5), hint)
-    back = dropped(ping(web, DB, server=db, timeout=0.5), hint)
+    there = dropped(ping(db, WEB, server=web, timeout=0.5), hint=hint)
+    back = dropped(ping(web, DB, server=db, timeout=0.5), hint=hint)
     return f"{there}; {back}"
 
 
@@ -88,13 +77,15 @@ def linked(lab: Lab) -> str:
 @check("db reaches no other port of web", needs=[linked])
 def only_that_port(lab: Lab) -> str:
     probe = tcp(container(lab, "db"), WEB, OTHER, server=container(lab, "web"), timeout=0.5)
-    return dropped(probe, f"the accept for the link must name the port: tcp dport {LINKED}")
+    return dropped(probe, hint=f"the accept for the link must name the port: tcp dport {LINKED}")
 
 
 @check("web does not reach db: a link leads one way", needs=[linked])
 def one_way(lab: Lab) -> str:
     probe = tcp(container(lab, "web"), DB, LINKED, server=container(lab, "db"), timeout=0.5)
-    return dropped(probe, f"web may answer db, from source port {LINKED}, and not ask it anything")
+    return dropped(
+        probe, hint=f"web may answer db, from source port {LINKED}, and not ask it anything"
+    )
 
 
 @check("web and db still reach the outside", needs=[cut])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
-
-import gc
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +53,7 @@ class Docker:
 
     def __init__(self, binary: str, env: dict[str, str]) -> None:
         self.binary, self.env = binary, {**os.environ, **env}
+        self.started: list[subprocess.Popen[bytes]] = []
 
     def run(self, line: str, *more: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run it to its end: a line as a shell splits it, then words as they are."""
@@ -83,7 +84,15 @@ class Docker:
         """Start it and go on; its input and output are pipes unless told otherwise."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         words = [self.binary, *shlex.split(line), *more]
-        return subprocess.Popen(words, env=self.env, **{**pipes, **options})
+        client = subprocess.Popen(words, env=self.env, **{**pipes, **options})
+        self.started.append(client)
+        return client
+
+    def close(self) -> None:
+        """End every client that still runs."""
+        for client in self.started:
+            with client:
+                client.kill()
 
 
 @pytest.fixture
@@ -94,7 +103,12 @@ def docker_for(tmp_path):
     if binary is None:
         pytest.skip("there is no docker client on this machine")
     own = {"DOCKER_CONFIG": str(tmp_path), "TZ": "UTC", "LC_ALL": "C.UTF-8"}
-    return lambda engine: Docker(binary, {**own, **engine.env})
+    with contextlib.ExitStack() as made:
+
+        def client_of(engine) -> Docker:
+            return made.enter_context(contextlib.closing(Docker(binary, {**own, **engine.env})))
+
+        yield client_of
 
 
 @pytest.fixture

@@ -120,10 +120,18 @@ def printed(client, command, **options):
         ({"network_mode": "host"}, "hostname", "ubuntu1\n"),
         ({"user": "root"}, "id -un", "root\n"),
         ({"user": "0:0"}, "id -u; id -g", "0\n0\n"),
-        ({"sysctls": {"net.ipv4.ip_default_ttl": "42"}}, "sysctl -n net.ipv4.ip_default_ttl", "42\n"),
+        (
+            {"sysctls": {"net.ipv4.ip_default_ttl": "42"}},
+            "sysctl -n net.ipv4.ip_default_ttl",
+            "42\n",
+        ),
         ({"cap_drop": ["ALL"]}, "grep CapEff /proc/self/status", "CapEff:\t0000000000000000\n"),
         ({"shm_size": "1m"}, "df -k --output=size /dev/shm | tail -1 | tr -d ' '", "1024\n"),
-        ({"mac_address": "02:42:ac:11:aa:bb"}, "cat /sys/class/net/eth0/address", "02:42:ac:11:aa:bb\n"),
+        (
+            {"mac_address": "02:42:ac:11:aa:bb"},
+            "cat /sys/class/net/eth0/address",
+            "02:42:ac:11:aa:bb\n",
+        ),
     ],
     ids=str,
 )
@@ -158,8 +166,6 @@ def test_a_directory_of_the_lab_host_is_mounted_and_may_be_read_only(client, eng
         ({"name": "a b"}, 400, "Invalid container name (a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are"),
         ({"name": "../x"}, 400, "Invalid container name (../x)"),
         ({"working_dir": "usr"}, 400, "the working directory 'usr' is invalid, it needs to be an"),
-        ({"network": "nonesuch"}, 404, "network nonesuch not found"),
-        ({"network_mode": "container:nonesuch"}, 404, "No such container: nonesuch"),
         ({"ports": {"80": 99999}}, 400, ""),
         ({"auto_remove": True, "restart_policy": ALWAYS}, 400, "can't create 'AutoRemove' contain"),
     ],
@@ -172,6 +178,21 @@ def test_a_wrong_wish_is_refused_in_one_line_and_leaves_nothing(client, options,
     assert message in caught.value.explanation
     assert "\n" not in caught.value.explanation
     assert client.containers.list(all=True) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": "nonesuch"}, "network nonesuch not found"),
+        ({"network_mode": "container:nonesuch"}, "No such container: nonesuch"),
+    ],
+    ids=str,
+)
+def test_a_network_that_is_not_there_is_told_at_the_start(client, options, message):
+    container = client.containers.create("busybox", "true", **options)
+    with pytest.raises(errors.APIError, match=message):
+        container.start()
+    container.remove()
 
 
 def test_published_ports_are_shown_and_lead_to_the_container(client, ended, lab):
@@ -192,7 +213,7 @@ def test_published_ports_are_shown_and_lead_to_the_container(client, ended, lab)
 def test_a_container_is_found_listed_and_told(client):
     labels = {"tier": "web", "empty": ""}
     web = client.containers.run("busybox", SLEEP, detach=True, name="web", labels=labels)
-    database = client.containers.create("busybox", "true", name="database", labels=["tier"])
+    client.containers.create("busybox", "true", name="database", labels=["tier"])
     web.reload()
     assert client.containers.get("web") == client.containers.get(web.short_id) == web
     assert HEX.fullmatch(web.id)
@@ -282,7 +303,9 @@ def test_a_name_conflict_is_told_in_dockers_words(client):
 
 
 def test_waiting_gives_the_exit_code_and_times_out(client):
-    container = client.containers.run("busybox", ["sh", "-c", "read x; exit 5"], **stdin(), detach=1)
+    container = client.containers.run(
+        "busybox", ["sh", "-c", "read x; exit 5"], **stdin(), detach=1
+    )
     with pytest.raises(Exception, match="Read timed out"):
         container.wait(timeout=0.3)
     container.kill("TERM")
@@ -294,7 +317,9 @@ def test_waiting_gives_the_exit_code_and_times_out(client):
 
 
 def test_top_diff_and_resize_answer(client):
-    container = client.containers.run("busybox", ["sh", "-c", "touch /srv/x; sleep 1000"], tty=True, detach=True)
+    container = client.containers.run(
+        "busybox", ["sh", "-c", "touch /srv/x; sleep 1000"], tty=True, detach=True
+    )
     client.containers.run("busybox", ["true"], remove=True)
     result = container.exec_run(["sh", "-c", "until test -e /srv/x; do :; done"])
     assert result.exit_code == 0
@@ -319,15 +344,15 @@ def test_what_natlab_has_not_is_refused_in_one_sentence(client, tmp_path):
         (lambda: client.images.get_registry_data("busybox"), "natlab has no registry"),
         (lambda: client.login("me", "secret"), "natlab has no registry"),
         (lambda: client.volumes.create("data"), "natlab has no volumes yet"),
-        (lambda: client.swarm.init(), "natlab has no swarm"),
+        (client.api.init_swarm, "natlab has no swarm"),
         (lambda: client.swarm.attrs, "natlab has no swarm"),
-        (lambda: client.swarm.leave(), "natlab has no swarm"),
-        (lambda: client.services.list(), "natlab has no swarm"),
+        (client.api.leave_swarm, "natlab has no swarm"),
+        (client.services.list, "natlab has no swarm"),
         (lambda: client.services.get("web"), "natlab has no swarm"),
-        (lambda: client.nodes.list(), "natlab has no swarm"),
-        (lambda: client.secrets.list(), "natlab has no swarm"),
-        (lambda: client.configs.list(), "natlab has no swarm"),
-        (lambda: client.plugins.list(), "natlab has no plugins"),
+        (client.nodes.list, "natlab has no swarm"),
+        (client.secrets.list, "natlab has no swarm"),
+        (client.configs.list, "natlab has no swarm"),
+        (client.plugins.list, "natlab has no plugins"),
         (lambda: client.plugins.install("x"), "natlab has no plugins"),
     ]:
         with pytest.raises(errors.APIError) as caught:

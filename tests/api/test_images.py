@@ -549,3 +549,54 @@ def test_events_tell_of_images(client, ended, base):
     assert seen[0]["Actor"] == {"ID": base.id, "Attributes": {"name": "base:2"}}
     assert seen[5]["Actor"]["ID"] == "busybox:latest"
     ended(events)
+
+
+# The real client
+
+
+def test_docker_import_reads_a_tar_and_its_changes(docker, shell, untouched):
+    data = tar(*shell)
+    out, errs = docker.start("import -c 'ENV A=1' -c 'CMD echo $A' -m mine - small:1").communicate(
+        data
+    )
+    assert (errs, out[:7]) == (b"", b"sha256:")
+    assert docker("run --rm small:1") == "1"
+    assert docker("image inspect -f '{{.Comment}} {{.Config.Cmd}}' small:1") == (
+        "mine [/bin/sh -c echo $A]"
+    )
+    assert docker("history --format '{{.Comment}}' small:1") == "mine"
+    assert docker("images -q --no-trunc small").encode() == out.strip()
+    assert docker("rmi small:1").splitlines() == [
+        "Untagged: small:1",
+        f"Deleted: {out.decode().strip()}",
+    ]
+    assert untouched
+
+
+def test_docker_save_into_docker_load_keeps_the_image(docker, shell, untouched, tmp_path):
+    ident, archive = saved_as_docker_did(tar(*shell), Cmd=["/bin/sh", "-c", "echo hi"])
+    said = docker.start("load").communicate(archive)
+    assert said == (b"Loaded image: old:1\n", b"")
+    docker(f"save -o {tmp_path}/x.tar old:1")
+    docker("rmi -f old:1")
+    assert docker(f"load -q -i {tmp_path}/x.tar") == "Loaded image: old:1"
+    assert docker("images -q --no-trunc old") == ident
+    assert docker("run --rm old:1") == "hi"
+    docker(f"save -o {tmp_path}/y.tar old:1")
+    assert (tmp_path / "x.tar").read_bytes() == (tmp_path / "y.tar").read_bytes()
+    assert untouched
+
+
+def test_docker_build_says_in_one_sentence_that_it_does_not(docker, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM busybox\n")
+    said = docker.refused(f"build {tmp_path}")
+    assert said.endswith(
+        "natlab does not build images: use docker import, or docker load of one built elsewhere"
+    )
+
+
+def test_what_is_nowhere_is_no_such_object(docker):
+    assert docker.refused("inspect nonesuch") == "Error: No such object: nonesuch"
+    assert docker.refused("rmi nonesuch") == "No such image: nonesuch:latest"
+    assert "Total reclaimed space: 0B" in docker("system prune -f")
+    assert docker("volume ls -q") == ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pwd
 import time
 from typing import Any, Final
 
 from natlab.daemon.container import Container
 from natlab.daemon.engine import Engine
+from natlab.daemon.mounts import wanted_mounts
 from natlab.daemon.names import dns_names
 from natlab.daemon.network import Endpoint
 from natlab.kernel.confine import Process
@@ -43,7 +45,7 @@ def summary(container: Container, now: int) -> dict[str, Any]:
         "Status": status(container, now),
         "HostConfig": {"NetworkMode": container.host_config["NetworkMode"]},
         "NetworkSettings": {"Networks": _networks(container)},
-        "Mounts": [],
+        "Mounts": [item.point for item in wanted_mounts(container.host_config)],
     }
 
 
@@ -103,7 +105,7 @@ def details(engine: Engine, container: Container) -> dict[str, Any]:
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": [ident for ident, e in container.execs.items() if e.running] or None,
-        "HostConfig": container.host_config,
+        "HostConfig": {**container.host_config, **_links(container)},
         "GraphDriver": {
             "Name": "overlay2",
             "Data": {
@@ -113,17 +115,23 @@ def details(engine: Engine, container: Container) -> dict[str, Any]:
                 "WorkDir": container.tree.work,
             },
         },
-        "Mounts": [],
+        "Mounts": [item.point for item in wanted_mounts(container.host_config)],
         "Config": _config(container),
         "NetworkSettings": _network_settings(container),
     }
+
+
+def _links(container: Container) -> dict[str, list[str]]:
+    """Links as Docker shows them, by the names of now: `/db:/web/database`."""
+    shown = [f"/{child.name}:/{container.name}/{alias}" for child, alias in container.links]
+    return {"Links": shown} if shown else {}
 
 
 def process_row(process: Process) -> list[str]:
     """One line of `docker top`, in the columns of `TITLES`."""
     hours, rest = divmod(int(process.cpu), 3600)
     return [
-        str(process.uid),
+        _user(process.uid),
         str(process.pid),
         str(process.parent),
         "0",
@@ -132,6 +140,14 @@ def process_row(process: Process) -> list[str]:
         f"{hours:02}:{rest // 60:02}:{rest % 60:02}",
         process.command,
     ]
+
+
+def _user(uid: int) -> str:
+    """A user's name on the machine, or the number, as ps prints it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _config(container: Container) -> dict[str, Any]:
@@ -206,7 +222,7 @@ def endpoint_settings(container: Container, endpoint: Endpoint) -> dict[str, Any
         "MacAddress": endpoint.mac,
         "DriverOpts": dict(endpoint.options) or None,
         "GwPriority": endpoint.priority,
-        "NetworkID": endpoint.network.id,
+        "NetworkID": endpoint.network.id if endpoint.network.driver else "",
         "EndpointID": endpoint.id,
         "Gateway": str(endpoint.gateway or "") if endpoint.address else "",
         "IPAddress": str(endpoint.address or ""),

@@ -7,6 +7,7 @@ from typing import Final
 from natlab.api import (
     routes_archives,
     routes_containers,
+    routes_exec,
     routes_images,
     routes_networks,
     routes_none,
@@ -69,6 +70,7 @@ def all_routes() -> Routes[Engine]:
         routes_system,
         routes_containers,
         routes_streams,
+        routes_exec,
         routes_archives,
         routes_images,
         routes_networks,

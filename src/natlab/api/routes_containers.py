@@ -8,8 +8,11 @@ from natlab.api.container_views import TITLES, details, process_row, summary
 from natlab.api.http import Empty, Request, Response, Routes, json_response
 from natlab.daemon.container import Container
 from natlab.daemon.engine import Engine
+from natlab.daemon.mounts import wanted_mounts
 from natlab.kernel import confine
+from natlab.model.body_shapes import container_body
 from natlab.model.filters import Filters, parse_filters
+from natlab.model.port_bindings import exposed_ports
 from natlab.model.references import parse_reference
 from natlab.model.refusal import Refusal
 
@@ -31,6 +34,8 @@ _FILTERS = (
     "volume",
 )
 
+_STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
+
 routes: Routes[Engine] = Routes()
 
 
@@ -44,6 +49,9 @@ def containers(engine: Engine, request: Request) -> Response:
     """`docker ps`."""
     query = request.query
     filters = parse_filters(query.text("filters"), _FILTERS)
+    for status in filters.get("status"):
+        if status not in _STATUSES:
+            raise Refusal(f"Unrecognised filter value for status: {status}")
     everything = query.flag("all") or "status" in filters or "exited" in filters
     limit = query.number("limit", -1) or -1
     now = time.time_ns()
@@ -76,12 +84,15 @@ def _wanted(engine: Engine, container: Container, filters: Filters) -> bool:
             other = engine.containers.find(reference)
             older = container.created < other.created
             checks.append(older if key == "before" else container.created > other.created)
-    if "publish" in filters:
-        ports = {(p.host_port, p.proto) for p in container.published}
-        checks.append(any(_port(text) in ports for text in filters.get("publish")))
-    if "expose" in filters:
-        exposed = {_port(text) for text in container.effective.exposed}
-        checks.append(any(_port(text) in exposed for text in filters.get("expose")))
+    if "volume" in filters:
+        points = [item.point for item in wanted_mounts(container.host_config)]
+        places = [place for p in points for place in (p["Source"], p["Destination"])]
+        checks.append(filters.exact("volume", *places))
+    bound = container.host_config["PortBindings"]
+    for key, ports in (("publish", bound), ("expose", container.effective.exposed)):
+        if key in filters:  # both are ports of the container
+            wanted = set(exposed_ports(filters.get(key)))
+            checks.append(not wanted.isdisjoint(exposed_ports(ports)))
     return all(checks)
 
 
@@ -95,17 +106,11 @@ def _descends(container: Container, filters: Filters) -> bool:
     return False
 
 
-def _port(text: str) -> tuple[int, str]:
-    number, _, proto = text.partition("/")
-    if not number.isdigit():
-        raise Refusal(f"invalid filter: {text!r} is not a port like 80/tcp")
-    return int(number), proto or "tcp"
-
-
 @routes.post("/containers/create")
 def create(engine: Engine, request: Request) -> Response:
     """`docker create`."""
-    made, warnings = engine.containers.create(request.query.text("name") or None, request.json())
+    body = container_body(request.json())
+    made, warnings = engine.containers.create(request.query.text("name") or None, body)
     return json_response({"Id": made.id, "Warnings": warnings}, 201)
 
 
@@ -118,27 +123,31 @@ def inspect(engine: Engine, request: Request) -> Response:
 @routes.post("/containers/{id}/start")
 def start(engine: Engine, request: Request) -> Response:
     """`docker start`."""
-    return Empty(204 if engine.containers.start(named(engine, request)) else 304)
+    return Empty(204 if engine.lives.start(named(engine, request)) else 304)
 
 
 @routes.post("/containers/{id}/stop")
 def stop(engine: Engine, request: Request) -> Response:
     """`docker stop`."""
     grace = request.query.number("t")
-    return Empty(204 if engine.containers.stop(named(engine, request), grace) else 304)
+    return Empty(204 if engine.lives.stop(named(engine, request), grace) else 304)
 
 
 @routes.post("/containers/{id}/restart")
 def restart(engine: Engine, request: Request) -> Response:
     """`docker restart`."""
-    engine.containers.restart(named(engine, request), request.query.number("t"))
+    engine.lives.restart(named(engine, request), request.query.number("t"))
     return Empty()
 
 
 @routes.post("/containers/{id}/kill")
 def kill(engine: Engine, request: Request) -> Response:
     """`docker kill`."""
-    engine.containers.kill(named(engine, request), request.query.text("signal"))
+    try:
+        engine.lives.kill(named(engine, request), request.query.text("signal"))
+    except Refusal as error:
+        called = request.params["id"]
+        raise Refusal(f"cannot kill container: {called}: {error}", error.status) from error
     return Empty()
 
 
@@ -189,13 +198,17 @@ def prune(engine: Engine, request: Request) -> Response:
 def resize(engine: Engine, request: Request) -> Response:
     """Tell the terminal of a container how large it is."""
     rows, columns = (request.query.number(key, 0) or 0 for key in ("h", "w"))
-    engine.containers.program(named(engine, request)).resize(rows, columns)
+    container = named(engine, request)
+    engine.containers.program(container).resize(rows, columns)
+    engine.containers.tell(container, "resize", height=str(rows), width=str(columns))
     return Empty(200)
 
 
 @routes.get("/containers/{id}/top")
 def top(engine: Engine, request: Request) -> Response:
     """`docker top`: the container's processes."""
-    program = engine.containers.program(named(engine, request))
+    container = named(engine, request)
+    program = engine.containers.program(container)
+    engine.containers.tell(container, "top")
     found = engine.agent.call(None, confine.processes_of, program.pid)
     return json_response({"Titles": TITLES, "Processes": [process_row(p) for p in found]})

@@ -9,6 +9,7 @@ from natlab.api.object_views import network_details
 from natlab.daemon.creation import endpoint
 from natlab.daemon.engine import Engine
 from natlab.daemon.network import Network
+from natlab.model.body_shapes import membership_body, network_body
 from natlab.model.filters import Filters, parse_filters
 from natlab.model.refusal import Refusal
 
@@ -49,14 +50,14 @@ def network(engine: Engine, request: Request) -> Response:
 @routes.post("/networks/create")
 def create(engine: Engine, request: Request) -> Response:
     """`docker network create`."""
-    made = engine.networks.create(request.json())
+    made = engine.networks.create(network_body(request.json()))
     return json_response({"Id": made.id, "Warning": ""}, 201)
 
 
 @routes.post("/networks/{id}/connect")
 def connect(engine: Engine, request: Request) -> Response:
     """`docker network connect`."""
-    body = request.json()
+    body = membership_body(request.json())
     found = engine.networks.find(request.params["id"])
     container = engine.containers.find(_container(body))
     engine.plugging.connect(container, endpoint(found, body.get("EndpointConfig") or {}))
@@ -66,7 +67,7 @@ def connect(engine: Engine, request: Request) -> Response:
 @routes.post("/networks/{id}/disconnect")
 def disconnect(engine: Engine, request: Request) -> Response:
     """`docker network disconnect`."""
-    body = request.json()
+    body = membership_body(request.json())
     found = engine.networks.find(request.params["id"])
     engine.plugging.disconnect(engine.containers.find(_container(body)), found)
     return Empty(200)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from natlab.cli import engine
+from natlab.cli import docker, engine
 from natlab.cli.common import DEFAULT_LAB, Name, say
 from natlab.errors import UsageError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(engine.app, name="engine")
+app.command(name="docker", context_settings=docker.SETTINGS)(docker.docker)
 
 StepArgument = Annotated[str, typer.Argument(metavar="STEP", help="A step's number or name.")]
 OptionalStep = Annotated[

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from natlab.course.checks import Check, Fail, check
+from natlab.course.client import docker, engine_runs, running, until_it_listens, with_engine
 from natlab.course.facts import (
     answers,
     container,
     default_route,
+    dropped,
     expect,
     forward_tally,
     forwarding,
@@ -17,15 +19,20 @@ from natlab.course.facts import (
     plugged_in,
     silent,
 )
+from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
 
 __all__ = [
     "Check",
     "Fail",
+    "Resident",
     "answers",
     "check",
     "container",
     "default_route",
+    "docker",
+    "dropped",
+    "engine_runs",
     "expect",
     "forward_tally",
     "forwarding",
@@ -34,6 +41,11 @@ __all__ = [
     "is_up",
     "no_route",
     "no_rules",
+    "own_namespaces",
     "plugged_in",
+    "residents",
+    "running",
     "silent",
+    "until_it_listens",
+    "with_engine",
 ]

@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from natlab.course.client import CLIENT
 from natlab.errors import NatlabError
 
 if TYPE_CHECKING:
@@ -74,8 +75,11 @@ def type_block(lab: Lab, block: Block) -> str:
 
 
 def type_text(lab: Lab, machine: str, text: str, *, fails: bool = False) -> str:
-    """Type commands into a shell on a machine, stopping at the first that fails."""
-    done = lab.node(machine).run(["bash", "-euo", "pipefail", "-c", text])
+    """Type commands into a shell on a machine, stopping at the first that fails.
+
+    Where no Docker client is installed, `docker` is natlab's own.
+    """
+    done = lab.node(machine).run(["bash", "-euo", "pipefail", "-c", CLIENT + text])
     if bool(done.returncode) != fails:
         said = (done.stderr or done.stdout).strip()
         wanted = "should have failed" if fails else f"ended with {done.returncode}"

@@ -28,15 +28,15 @@ def expect(condition: object, *, expected: str, actual: str, hint: str) -> None:
         raise Fail(expected=expected, actual=actual, hint=hint)
 
 
-def container(lab: Lab, name: str, host: str = "ubuntu1") -> Container:
-    """The container of that name on a host."""
+def container(lab: Lab, name: str, host: str = "ubuntu1", *, hint: str | None = None) -> Container:
+    """The container of that name on a host; `hint` says how to make it otherwise than by hand."""
     found = lab.host(host).find_container(name)
     if found is None:
         names = [one.name for one in lab.host(host).containers()]
         raise Fail(
             expected=f"a container {name} on {host}",
             actual=f"{host} has {', '.join(names) if names else 'no container'}",
-            hint=f"on {host}: ip netns add {name}",
+            hint=hint or f"on {host}: ip netns add {name}",
         )
     return found
 
@@ -214,3 +214,14 @@ def silent(probe: Probe, *, hint: str) -> str:
         hint=hint,
     )
     return str(probe)
+
+
+def dropped(probe: Probe, *, hint: str) -> str:
+    """The probe was not answered, and did not even arrive; returns it as a sentence."""
+    expect(
+        probe.outcome != "answered" and probe.arrived is None,
+        expected=f"{probe.proto} {probe.client} → {probe.target} is dropped on the way",
+        actual=str(probe),
+        hint=hint,
+    )
+    return f"{probe.proto} {probe.client} → {probe.target}: dropped on the way"

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from natlab.daemon.image import Image
+from natlab.daemon.linking import Linked
 from natlab.daemon.network import Endpoint
 from natlab.daemon.output import Output
 from natlab.daemon.program import Program
@@ -54,6 +55,8 @@ class Container:
     directory: str
     """Its files on the lab host: hosts, hostname, resolv.conf, changes."""
     created: int = field(default_factory=time.time_ns)
+    links: tuple[Linked, ...] = ()
+    """What it is linked to in the default network."""
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     """By the network's id, in the order of its interfaces."""
     state: State = field(default_factory=State)
@@ -72,6 +75,8 @@ class Container:
     """Notified at each change of state; see `wait`."""
     runs: int = 0
     """How often it has ended."""
+    removing: bool = False
+    """Somebody removes it just now: it cannot be started."""
     removed: bool = False
 
     @property

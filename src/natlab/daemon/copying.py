@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from natlab.daemon import running
 from natlab.daemon.container import Container
+from natlab.daemon.mounts import mounts
 from natlab.kernel import archives
 from natlab.kernel.archives import Change, Job, PathStat, RootRef
 from natlab.kernel.wire import Fd
@@ -31,7 +32,7 @@ def root(engine: Engine, container: Container, called: str = "") -> RootRef:
         called or container.name,
         engine.pid_of(container),
         container.tree,
-        (*etc, *running.mounts(container.host_config)),
+        (*etc, *mounts(container.host_config)),
         read_only=bool(container.host_config["ReadonlyRootfs"]),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import ipaddress
 import os
@@ -11,12 +12,13 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
 
 from natlab.daemon.container import Container
-from natlab.daemon.network import BRIDGE, HOST, NONE, Endpoint, Network
-from natlab.daemon.running import check_mounts
+from natlab.daemon.ignored import warnings
+from natlab.daemon.linking import find_links
+from natlab.daemon.mounts import check_mounts
+from natlab.daemon.network import BRIDGE, HOST, NONE, Endpoint, Network, check_endpoint
 from natlab.kernel.confine import Tree
 from natlab.model import identity
 from natlab.model.image_config import effective
-from natlab.model.link_env import parse_link
 from natlab.model.port_bindings import port_specs
 from natlab.model.refusal import Refusal
 
@@ -66,7 +68,7 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
     decided = effective(image.config, body, hostname=hostname)
     name = _name(engine, name)
     port_specs(decided.exposed, host_config)
-    check_mounts(host_config)
+    check_mounts(engine, host_config)
     directory = f"{engine.directory}/containers/{ident}"
     container = Container(
         id=ident,
@@ -81,11 +83,13 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
     )
     try:
         _refuse_contradictions(engine, container)
+        if container.network_mode in (BRIDGE, NONE):  # in others, names are resolved
+            container.links = find_links(engine, host_config["Links"] or [])
         container.endpoints = _endpoints(engine, container, networking.get("EndpointsConfig") or {})
     except BaseException:
         container.output.close()
         raise
-    return container, []
+    return container, warnings(container.body, host_config)
 
 
 def _name(engine: Engine, wanted: str | None) -> str:
@@ -126,9 +130,6 @@ def _hostname(
 def _refuse_contradictions(engine: Engine, container: Container) -> None:
     mode, config = container.network_mode, container.host_config
     if mode.startswith("container:"):
-        other = engine.containers.find(mode.partition(":")[2])
-        if other is container or other.id == container.id:
-            raise Refusal("cannot join own network", 400)
         if config["PortBindings"] or config["PublishAllPorts"]:
             raise Refusal(_NO_PORTS)
         if config["Links"]:
@@ -136,15 +137,14 @@ def _refuse_contradictions(engine: Engine, container: Container) -> None:
                 "conflicting options: container type network can't be used with links."
                 " This would result in undefined behavior"
             )
-        config["NetworkMode"] = f"container:{other.id}"
+        with contextlib.suppress(Refusal):  # looked for again when it starts
+            other = engine.containers.find(mode.partition(":")[2])
+            config["NetworkMode"] = f"container:{other.id}"
     if mode == HOST and config["Links"]:
         raise Refusal(
             "conflicting options: host type networking can't be used with links."
             " This would result in undefined behavior"
         )
-    for text in config["Links"] or ():
-        link = parse_link(text)
-        engine.containers.find(link.target)
 
 
 def _endpoints(
@@ -153,11 +153,15 @@ def _endpoints(
     mode = container.network_mode
     if mode.startswith("container:"):
         return {}
-    first = engine.networks.find(mode)
+    first = engine.networks.named(mode)
     found = {first.id: Endpoint(first)}
     for reference, settings in wanted.items():
-        network = first if reference in ("default", mode) else engine.networks.find(reference)
-        found[network.id] = endpoint(network, settings or {})
+        network = first if reference in ("default", mode) else engine.networks.named(reference)
+        found[network.id] = asked = endpoint(network, settings or {})
+        try:
+            check_endpoint(asked)
+        except Refusal as error:
+            raise Refusal(f"invalid config for network {reference}: {error}") from error
     if first.name in (HOST, NONE) and len(found) > 1:
         raise Refusal(
             f"conflicting options: cannot attach both user-defined and {first.name} networks"
@@ -172,25 +176,13 @@ def endpoint(network: Network, settings: Mapping[str, Any]) -> Endpoint:
     """An endpoint as a client asks for it: EndpointSettings of the Engine API.
 
     Raises:
-        Refusal: an address or aliases where Docker has none, or a malformed one.
+        Refusal: a malformed address; what else a network has not, `check_endpoint` refuses.
     """
     asked = settings.get("IPAMConfig") or {}
     text = asked.get("IPv4Address") or ""
-    aliases = tuple(settings.get("Aliases") or ())
-    if text and not network.user_defined:
-        raise Refusal("user specified IP address is supported on user defined networks only")
-    if aliases and not network.user_defined:
-        raise Refusal(
-            "network-scoped alias is supported only for containers in user defined networks"
-        )
-    if text and not network.chosen_subnet:
-        raise Refusal(
-            "user specified IP address is supported only when connecting to networks with"
-            " user configured subnets"
-        )
     return Endpoint(
         network,
-        aliases=aliases,
+        aliases=tuple(settings.get("Aliases") or ()),
         links=tuple(settings.get("Links") or ()),
         wanted_ip=_ipv4(text) if text else None,
         wanted_mac=settings.get("MacAddress") or None,

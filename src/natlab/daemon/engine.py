@@ -18,6 +18,7 @@ from natlab.daemon.execs import Execs
 from natlab.daemon.images import Images
 from natlab.daemon.journal import Journal
 from natlab.daemon.layers import Layers
+from natlab.daemon.lives import Lives
 from natlab.daemon.networks import Networks
 from natlab.daemon.plugging import Plugging
 from natlab.daemon.pump import Pump
@@ -55,6 +56,7 @@ class Engine:
             self.resolver = Resolver()
             undo.callback(self.resolver.close)
             self.containers = Containers(self)
+            self.lives = Lives(self)
             self.execs = Execs(self)
             self.layers = Layers(self)
             undo.callback(self.layers.close)

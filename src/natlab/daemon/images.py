@@ -48,15 +48,19 @@ class Images:
         Raises:
             Refusal: no such image (404), or a malformed name (400).
         """
-        image = self.find(name)
-        if image.id.removeprefix("sha256:").startswith(name.removeprefix("sha256:")):
-            return [(image, [])]
+        known = self._by_id.get(f"sha256:{name.removeprefix('sha256:')}")
+        if known is not None:
+            return [(known, [])]
         reference = parse_reference(name)
-        if reference.tag or reference.digest:
-            return [(image, [str(reference)])]
-        prefix = f"{reference.name}:"
-        found = [(one, [tag for tag in one.tags if tag.startswith(prefix)]) for one in self]
-        return [(one, tags) for one, tags in found if tags]
+        whole = str(reference) if reference.tag or reference.digest else None
+
+        def meant(tag: str) -> bool:
+            return tag == whole if whole else tag.rpartition(":")[0] == reference.name
+
+        found = [(image, list(filter(meant, image.tags))) for image in self]
+        if any(tags for _, tags in found):
+            return [(image, tags) for image, tags in found if tags]
+        return [(self.find(name), [])]
 
     # New ones
 

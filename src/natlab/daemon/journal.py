@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from natlab.engine.host import Host
 from natlab.errors import NatlabError
-from natlab.kernel import files
+from natlab.kernel import files, firewall
 
 _log = logging.getLogger("natlab.daemon")
 
@@ -55,6 +55,7 @@ class Journal:
                     _log.warning("%s of an engine that was killed stays: %s", network.bridge, error)
         call(files.remove_trees, self._directory)
         if names or bridges:
+            call(firewall.destroy_bare)
             _log.warning(
                 "an engine was killed here: took away its containers (%s) and bridges (%s)",
                 ", ".join(names) or "none",

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from typing import Any, Final
 
 from natlab.engine.network import Network as Bridge
+from natlab.model.refusal import Refusal
 
 BRIDGE: Final = "bridge"
 HOST: Final = "host"
@@ -46,6 +47,34 @@ class Endpoint:
         return None if bridge is None or self.network.internal else bridge.gateway
 
 
+def check_endpoint(endpoint: Endpoint) -> None:
+    """Check that a network can give what an endpoint asks for.
+
+    Raises:
+        Refusal: aliases or an address where Docker has none (400).
+    """
+    network, address = endpoint.network, endpoint.wanted_ip
+    if network.predefined and address is not None:
+        raise _invalid("user specified IP address is supported on user defined networks only")
+    if network.predefined and endpoint.aliases:
+        raise _invalid(
+            "network-scoped alias is supported only for containers in user defined networks"
+        )
+    if network.bridge is None or address is None:
+        return
+    if not network.chosen_subnet:
+        raise _invalid(
+            "user specified IP address is supported only when connecting to networks with"
+            " user configured subnets"
+        )
+    if address not in (network.bridge.within or network.bridge.subnet):
+        raise _invalid(f"no configured subnet or ip-range contain the IP address {address}")
+
+
+def _invalid(reason: str) -> Refusal:
+    return Refusal(f"invalid endpoint settings:\n{reason}")
+
+
 @dataclass(eq=False)
 class Network:
     """A network of the engine: `bridge`, `host`, `none`, or one that a client made."""
@@ -53,7 +82,7 @@ class Network:
     id: str
     name: str
     driver: str
-    """`bridge`, `host` or `null`."""
+    """`bridge`, `host` or `null`; empty: a client has named it, but there is none (yet)."""
     bridge: Bridge | None = None
     """What it is on the lab host; None for `host` and `none`."""
     internal: bool = False

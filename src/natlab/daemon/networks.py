@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
 from natlab.daemon.network import BRIDGE, HOST, NONE, PREDEFINED, Network
+from natlab.daemon.network_wishes import (
+    MTU,
+    check_network_name,
+    wanted_address,
+    wanted_gateway,
+    wanted_ipam,
+    wanted_mtu,
+    wanted_network,
+    wanted_strings,
+    wanted_text,
+)
 from natlab.engine.host import DOCKER0
 from natlab.errors import UsageError
+from natlab.kernel import firewall
 from natlab.model import identity
 from natlab.model.addresses import Route, check_subnet, pick_subnet
 from natlab.model.names import bridge_name, check_interface_name
@@ -21,10 +31,8 @@ if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
 
 _BR: Final = "com.docker.network.bridge."
-_MTU: Final = "com.docker.network.driver.mtu"
 _ICC: Final = f"{_BR}enable_icc"
 _MASQUERADE: Final = f"{_BR}enable_ip_masquerade"
-_NETWORK_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _NAME: Final = f"{_BR}name"
 
 
@@ -35,6 +43,7 @@ class Networks:
         self._engine = engine
         self._by_id: dict[str, Network] = {}
         host = engine.host
+        self._table_is_ours = not engine.place.call(firewall.exists)
         bridges = {bridge.bridge: bridge for bridge in host.networks()}
         self._ours = [] if DOCKER0 in bridges else [DOCKER0]
         engine.journal.note_bridges(self._ours)
@@ -53,20 +62,37 @@ class Networks:
         names = {network.id: network.name for network in self}
         return self._by_id[identity.resolve(reference, names, "network")]
 
+    def named(self, reference: str) -> Network:
+        """A network as `find` finds it; one that is not there is looked for again when needed."""
+        try:
+            return self.find(reference)
+        except Refusal as error:
+            if error.status != 404:  # noqa: PLR2004 - not found
+                raise
+            return Network(reference, reference, "")
+
+    def again(self, network: Network) -> Network:
+        """The same network, or the one that has its name now.
+
+        Raises:
+            Refusal: there is none (404).
+        """
+        return network if network.id in self._by_id else self.find(network.name)
+
     def _add_predefined(self) -> None:
         bridge = self.docker0
         self._add(
             BRIDGE,
             "bridge",
             bridge=bridge,
-            ipam=_ipam(bridge.subnet, bridge.gateway),
+            ipam=wanted_ipam(bridge.subnet, bridge.gateway),
             options={
                 f"{_BR}default_bridge": "true",
                 _ICC: str(bridge.icc).lower(),
                 _MASQUERADE: "true",
                 f"{_BR}host_binding_ipv4": "0.0.0.0",
                 _NAME: bridge.bridge,
-                _MTU: str(bridge.mtu),
+                MTU: str(bridge.mtu),
             },
         )
         self._add(HOST, "host")
@@ -86,11 +112,11 @@ class Networks:
             Refusal: the name is taken (409) or reserved (403), the subnet overlaps another (403),
                 or the request makes no sense (400).
         """
-        name = _text(body, "Name")
+        name = wanted_text(body, "Name")
         if name in PREDEFINED:
             raise Refusal(f"operation is not permitted on predefined {name} network", 403)
         check_network_name(name)
-        driver = _text(body, "Driver") or "bridge"
+        driver = wanted_text(body, "Driver") or "bridge"
         if driver != "bridge":
             raise Refusal(
                 f"could not find plugin {driver} in v1 plugin registry: plugin not found", 404
@@ -106,11 +132,11 @@ class Networks:
 
     def _create(self, name: str, body: Mapping[str, Any]) -> Network:
         ident = identity.new_id(os.urandom(32))
-        options = _strings(body, "Options")
+        options = wanted_strings(body, "Options")
         ipam = body.get("IPAM") or {}
         asked = (ipam.get("Config") or [{}])[0] or {}
         subnet, chosen = self._subnet(asked)
-        gateway = _address(asked.get("Gateway"), "gateway") or subnet[1]
+        gateway = wanted_gateway(asked.get("Gateway"), subnet)
         internal = bool(body.get("Internal"))
         wanted = self._free_bridge(options.get(_NAME), ident)
         self._engine.journal.note_bridges([*self._ours, wanted])
@@ -118,13 +144,13 @@ class Networks:
             wanted,
             f"{gateway}/{subnet.prefixlen}",
             icc=options.get(_ICC, "true") != "false",
-            mtu=_mtu(options),
+            mtu=wanted_mtu(options),
             internal=internal,
-            within=_network(asked.get("IPRange"), "ip range"),
+            within=wanted_network(asked.get("IPRange"), "ip range"),
         )
         try:
             for taken in (asked.get("AuxiliaryAddresses") or {}).values():
-                bridge.pool.allocate(_address(taken, "auxiliary address"))
+                bridge.pool.allocate(wanted_address(taken, "auxiliary address"))
             if not internal and options.get(_MASQUERADE, "true") != "false":
                 bridge.masquerade()
             bridge.forward()
@@ -140,9 +166,9 @@ class Networks:
             internal=internal,
             attachable=bool(body.get("Attachable")),
             chosen_subnet=chosen,
-            ipam=_ipam(subnet, gateway, ipam, asked),
+            ipam=wanted_ipam(subnet, gateway, ipam, asked),
             options=options,
-            labels=_strings(body, "Labels"),
+            labels=wanted_strings(body, "Labels"),
         )
 
     def _free_bridge(self, wanted: str | None, ident: str) -> str:
@@ -172,7 +198,7 @@ class Networks:
             for entry in host.routes()
             if entry.dst != "default"
         ]
-        wanted = _network(asked.get("Subnet"), "subnet")
+        wanted = wanted_network(asked.get("Subnet"), "subnet")
         if wanted is None:
             return pick_subnet([*used, *routes]), False
         try:
@@ -208,82 +234,19 @@ class Networks:
             network.bridge.remove()
             self._ours.remove(network.bridge.bridge)
         self._by_id.pop(network.id, None)
-        for container in self._engine.containers:
-            container.endpoints.pop(network.id, None)
 
     def close(self) -> None:
         """Remove what the engine has made on the lab host."""
         for network in self:
             if network.bridge is not None and network.bridge.bridge in self._ours:
                 self._remove(network)
+        if self._table_is_ours:
+            self._engine.place.call(firewall.destroy_bare)
 
     def unused(self) -> list[Network]:
-        """The client's networks in which no container is, running or not."""
-        wanted = {ident for container in self._engine.containers for ident in container.endpoints}
-        return [n for n in self if not n.predefined and n.id not in wanted]
+        """The client's networks in which no container runs."""
+        return [network for network in self if not network.predefined and not network.endpoints]
 
     def _tell(self, network: Network, action: str) -> None:
         attributes = {"name": network.name, "type": network.driver}
         self._engine.events.tell("network", action, network.id, attributes)
-
-
-def check_network_name(name: str) -> None:
-    """Check that a network can be called so (moby `daemon/network.go`).
-
-    Raises:
-        Refusal: it cannot (400).
-    """
-    if not _NETWORK_NAME.fullmatch(name):
-        raise Refusal(f"invalid network name {name!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
-
-
-def _ipam(
-    subnet: IPv4Network,
-    gateway: IPv4Address,
-    ipam: Mapping[str, Any] | None = None,
-    asked: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    asked = {key: value for key, value in (asked or {}).items() if value}
-    config = {**asked, "Subnet": str(subnet), "Gateway": str(gateway)}
-    return {"Driver": "default", "Options": (ipam or {}).get("Options") or {}, "Config": [config]}
-
-
-def _mtu(options: Mapping[str, str]) -> int:
-    text = options.get(_MTU, "1500")
-    if not text.isdigit() or not 68 <= int(text) <= 65535:  # noqa: PLR2004 - RFC 791, IP's limit
-        raise Refusal(f"invalid MTU {text!r}: give a number from 68 to 65535")
-    return int(text)
-
-
-def _text(body: Mapping[str, Any], key: str) -> str:
-    value = body.get(key) or ""
-    if not isinstance(value, str):
-        raise Refusal(f"invalid {key}: it must be a string")
-    return value
-
-
-def _strings(body: Mapping[str, Any], key: str) -> dict[str, str]:
-    value = body.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise Refusal(f"invalid {key}: it must be an object of strings")
-    return {str(name): str(text) for name, text in value.items()}
-
-
-def _network(text: Any, what: str) -> IPv4Network | None:
-    if not text:
-        return None
-    try:
-        return ipaddress.IPv4Network(text, strict=False)
-    except ValueError:
-        raise Refusal(
-            f"invalid network config: invalid {what} {text}: give one like 10.1.0.0/16"
-        ) from None
-
-
-def _address(text: Any, what: str) -> IPv4Address | None:
-    if not text:
-        return None
-    try:
-        return ipaddress.IPv4Address(text)
-    except ValueError:
-        raise Refusal(f"invalid network config: invalid {what} {text}") from None

@@ -5,25 +5,33 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from ipaddress import IPv4Address
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from natlab.daemon.container import Container
-from natlab.daemon.dns import Attachment, Upstream
-from natlab.daemon.names import NamesSeen
-from natlab.daemon.network import HOST, NONE, Endpoint, Network
+from natlab.daemon.linking import Linking, check_running
+from natlab.daemon.name_servers import NameServers
+from natlab.daemon.network import HOST, NONE, Endpoint, Network, check_endpoint
+from natlab.daemon.outward import Outward, gateway_endpoint
 from natlab.engine.container import Container as Sandbox
 from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel.agent import Namespace
 from natlab.model import identity
 from natlab.model.addresses import mac_for
-from natlab.model.etc_files import resolv_conf
-from natlab.model.link_env import parse_link
-from natlab.model.port_bindings import exposed_ports, port_specs
 from natlab.model.refusal import Refusal
 
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
+
+
+@contextlib.contextmanager
+def _while_set_up() -> Iterator[None]:
+    """What fails while a container's network is set up says so, in Docker's words."""
+    try:
+        yield
+    except NatlabError as error:
+        status = error.status if isinstance(error, Refusal) else 500
+        raise Refusal(f"failed to set up container networking: {error}", status) from error
 
 
 class Plugging:
@@ -31,7 +39,9 @@ class Plugging:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._name_servers: dict[str, Attachment] = {}
+        self._linking = Linking(engine)
+        self._name_servers = NameServers(engine)
+        self._outward = Outward(engine)
 
     def place(self, container: Container) -> Namespace | None:
         """The network namespace in which a running container stands; None: it has none now."""
@@ -42,8 +52,24 @@ class Plugging:
         return container.sandbox.place if container.sandbox else None
 
     def shared_with(self, container: Container) -> Container:
-        """The container in whose network namespace another one stands."""
-        return self._engine.containers.find(container.network_mode.partition(":")[2])
+        """The container in whose network namespace another one stands.
+
+        Raises:
+            Refusal: it does not run (409), or is not there (500, as Docker has it).
+        """
+        try:
+            other = self._engine.containers.find(container.network_mode.partition(":")[2])
+        except Refusal as error:
+            raise Refusal(f"joining network namespace of container: {error}", 500) from error
+        if other is container:
+            raise Refusal("cannot join own network namespace", 500)
+        if not other.state.running:
+            raise Refusal(
+                "cannot join network namespace of a non running container: container"
+                f" {other.name} is {other.state.status}",
+                409,
+            )
+        return other
 
     # A whole container
 
@@ -56,37 +82,51 @@ class Plugging:
         if container.network_mode == HOST:
             return
         if container.network_mode.startswith("container:"):
-            other = self.shared_with(container)
-            if not other.state.running:
-                raise Refusal(f"cannot join network of a non running container: {other.id}", 409)
+            self.shared_with(container)
             return
-        self._engine.journal.note_container(container.id, container.name)
-        container.sandbox = self._engine.host.add_container(container.name)
-        container.sandbox.prepare()
+        check_running(container)
+        with _while_set_up():
+            container.endpoints = self._found_again(container)
+            self._engine.journal.note_container(container.id, container.name)
+            container.sandbox = self._engine.host.add_container(container.name)
+            container.sandbox.prepare()
+            for endpoint in container.endpoints.values():
+                if endpoint.network.name != NONE:
+                    leads = endpoint is gateway_endpoint(container)
+                    self._join(container, container.sandbox, endpoint, default_route=leads)
+            self._outward.publish(container)
+            self._name_servers.serve(container)
+            self._linking.plugged(container)
+
+    def _found_again(self, container: Container) -> dict[str, Endpoint]:
+        """Its endpoints with the networks of now: they may be made, or gone, since its creation.
+
+        Raises:
+            Refusal: `network X not found` (404).
+        """
+        found = {}
         for endpoint in container.endpoints.values():
-            if endpoint.network.name != NONE:
-                self._join(container, container.sandbox, endpoint)
-        self._publish(container)
-        self._serve_names(container)
+            endpoint.network = self._engine.networks.again(endpoint.network)
+            check_endpoint(endpoint)
+            found[endpoint.network.id] = endpoint
+        return found
 
     def unplug(self, container: Container) -> None:
         """Take all of that back; what is not there is passed over."""
-        name_server = self._name_servers.pop(container.id, None)
-        if name_server is not None:
-            name_server.close()
+        self._name_servers.end(container)
+        left = [e.network for e in container.endpoints.values() if e.address is not None]
         for endpoint in container.endpoints.values():
-            self._unlink(container, endpoint)
             endpoint.network.endpoints.pop(container.id, None)
+            endpoint.forget()
         sandbox, container.sandbox = container.sandbox, None
+        container.published, container.published_at = (), None
         if sandbox is not None:
             with contextlib.suppress(LabGoneError):
+                self._linking.unplugged(container)
                 sandbox.remove(end_programs=False)
                 self._engine.journal.forget_container(container.id)
-        for endpoint in container.endpoints.values():
-            if endpoint.address is not None:
-                self._tell(container, endpoint.network, "disconnect")
-            endpoint.forget()
-        container.published, container.published_at = (), None
+        for network in left:
+            self._tell(container, network, "disconnect")
 
     def renamed(self, container: Container) -> None:
         """Let its network namespace have the container's new name."""
@@ -121,17 +161,21 @@ class Plugging:
                     " cannot be connected to any other network",
                     403,
                 )
+            check_endpoint(endpoint)
             self._leave_none(container)
             container.endpoints[network.id] = endpoint
             if container.sandbox is None:
                 return
             try:
-                self._join(container, container.sandbox, endpoint)
-                self._regate(container)
-                self._serve_names(container)
+                self._join(container, container.sandbox, endpoint, default_route=False)
+                self._outward.regate(container)
+                self._name_servers.serve(container)
+                self._linking.plugged(container)
             except BaseException:
                 self._leave(container, endpoint)
                 del container.endpoints[network.id]
+                with contextlib.suppress(NatlabError):
+                    self._outward.regate(container)
                 raise
             self._engine.files_changed(container)
 
@@ -153,8 +197,8 @@ class Plugging:
             if container.sandbox is None:
                 return
             self._leave(container, endpoint)
-            self._regate(container)
-            self._serve_names(container)
+            self._outward.regate(container)
+            self._name_servers.serve(container)
             self._engine.files_changed(container)
 
     def _leave_none(self, container: Container) -> None:
@@ -162,7 +206,9 @@ class Plugging:
             if endpoint.network.name == NONE:
                 del container.endpoints[ident]
 
-    def _join(self, container: Container, sandbox: Sandbox, endpoint: Endpoint) -> None:
+    def _join(
+        self, container: Container, sandbox: Sandbox, endpoint: Endpoint, *, default_route: bool
+    ) -> None:
         bridge = endpoint.network.bridge
         if bridge is None:
             return
@@ -171,7 +217,7 @@ class Plugging:
         joined = bridge.attach(
             sandbox,
             endpoint.wanted_ip,
-            default_route=endpoint is self.gateway_endpoint(container),
+            default_route=default_route,
             interface=endpoint.interface,
             mac=endpoint.wanted_mac,
         )
@@ -179,7 +225,6 @@ class Plugging:
         endpoint.mac = endpoint.wanted_mac or mac_for(joined)
         endpoint.id = identity.new_id(os.urandom(32))
         endpoint.network.endpoints[container.id] = endpoint
-        self._link(container, endpoint)
         self._tell(container, endpoint.network, "connect")
 
     def _leave(self, container: Container, endpoint: Endpoint) -> None:
@@ -187,109 +232,10 @@ class Plugging:
         endpoint.network.endpoints.pop(container.id, None)
         if endpoint.address is None or bridge is None or sandbox is None:
             return
-        self._unlink(container, endpoint)
         bridge.detach(sandbox, endpoint.interface)
         endpoint.forget()
+        self._linking.unplugged(container)
         self._tell(container, endpoint.network, "disconnect")
-
-    # Which endpoint leads outside
-
-    def gateway_endpoint(self, container: Container) -> Endpoint | None:
-        """The endpoint with the default route, where ports are published.
-
-        The highest priority, then the first by name; internal networks lead nowhere.
-        Source: moby libnetwork, `Sandbox.getGatewayEndpoint`.
-        """
-        leading = [e for e in container.endpoints.values() if e.gateway is not None]
-        return min(leading, key=lambda e: (-e.priority, e.network.name), default=None)
-
-    def _regate(self, container: Container) -> None:
-        """After a change: default route and published ports where they belong now."""
-        sandbox, now = container.sandbox, self.gateway_endpoint(container)
-        if sandbox is None:
-            return
-        if now is None or now.address is None:
-            self._unpublish(container)
-            return
-        sandbox.route_through(now.gateway)
-        if container.published_at != now.address:
-            self._unpublish(container)
-            self._publish(container)
-
-    def _publish(self, container: Container) -> None:
-        endpoint = self.gateway_endpoint(container)
-        specs = port_specs(container.effective.exposed, container.host_config)
-        if not specs or endpoint is None or endpoint.address is None:
-            return
-        try:
-            container.published = self._engine.host.publishing.publish(
-                endpoint.address, [str(spec) for spec in specs]
-            )
-        except NatlabError as error:
-            raise Refusal(
-                "failed to set up container networking: driver failed programming external"
-                f" connectivity on endpoint {container.name} ({endpoint.id}): {error}",
-                500,
-            ) from error
-        container.published_at = endpoint.address
-
-    def _unpublish(self, container: Container) -> None:
-        if container.published_at is not None:
-            self._engine.host.unpublish_all(container.published_at)
-        container.published, container.published_at = (), None
-
-    # Links where containers may not talk
-
-    def _link(self, container: Container, endpoint: Endpoint) -> None:
-        bridge = endpoint.network.bridge
-        if bridge is None or bridge.icc or endpoint.address is None:
-            return
-        for child, port, proto in self._linked(container, endpoint):
-            bridge.link(endpoint.address, child, port, proto)
-
-    def _unlink(self, container: Container, endpoint: Endpoint) -> None:
-        bridge = endpoint.network.bridge
-        if bridge is None or bridge.icc or endpoint.address is None:
-            return
-        for child, port, proto in self._linked(container, endpoint):
-            bridge.unlink(endpoint.address, child, port, proto)
-
-    def _linked(
-        self, container: Container, endpoint: Endpoint
-    ) -> list[tuple[IPv4Address, int, str]]:
-        found: list[tuple[IPv4Address, int, str]] = []
-        for text in container.host_config["Links"] or ():
-            child = self._engine.containers.find(parse_link(text).target)
-            there = endpoint.network.endpoints.get(child.id)
-            if there is None or there.address is None:
-                continue
-            exposed = exposed_ports(child.effective.exposed)
-            found += [(there.address, item.port, item.proto) for item in exposed]
-        return found
-
-    # Names
-
-    def _serve_names(self, container: Container) -> None:
-        """Start (or end) the name server at 127.0.0.11, by the networks it is in now."""
-        before = self._name_servers.pop(container.id, None)
-        if before is not None:
-            before.close()
-        networks = [e.network for e in container.endpoints.values() if e.network.user_defined]
-        if not networks or container.sandbox is None:
-            return
-        engine = self._engine
-        config = container.host_config
-        servers = resolv_conf(
-            engine.resolv_conf(), embedded=True, servers=config["Dns"] or ()
-        ).upstreams
-        place = None if config["Dns"] else engine.place
-        self._name_servers[container.id] = engine.resolver.attach(
-            container.sandbox.place,
-            NamesSeen(engine, container),
-            [Upstream(str(server), place) for server in servers],
-            forward=self.gateway_endpoint(container) is not None,
-            ndots=any(option.startswith("ndots:") for option in config["DnsOptions"] or ()),
-        )
 
     def _tell(self, container: Container, network: Network, action: str) -> None:
         attributes = {"container": container.id, "name": network.name, "type": network.driver}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from natlab.daemon import linking
 from natlab.daemon.container import Container
+from natlab.daemon.mounts import mounts
 from natlab.daemon.network import HOST
 from natlab.kernel import files
 from natlab.kernel.confine import Confinement, Entry, Mount
 from natlab.model.etc_files import hostname_file, hosts_file, resolv_conf
 from natlab.model.image_config import process_env
-from natlab.model.refusal import Refusal
 
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
@@ -22,7 +22,6 @@ _FILES: Final = {
     "/etc/hostname": "hostname",
     "/etc/resolv.conf": "resolv.conf",
 }
-_BIND_FIELDS: Final = 3
 
 
 def write_files(engine: Engine, container: Container) -> None:
@@ -71,7 +70,7 @@ def confinement(engine: Engine, container: Container) -> Confinement:
         owner = engine.plugging.shared_with(container)
     return Confinement(
         argv=container.effective.argv,
-        env=environment(container),
+        env=environment(container, tty=container.tty),
         cwd=container.effective.cwd or "/",
         user=container.effective.user,
         hostname=owner.hostname if owner is not container else container.hostname,
@@ -92,9 +91,7 @@ def confinement(engine: Engine, container: Container) -> Confinement:
 
 def entry(container: Container, argv: Sequence[str], body: Mapping[str, Any]) -> Entry:
     """How `docker exec` starts a program in a container."""
-    env = {**_pairs(container.effective.env), **_pairs(body.get("Env") or ())}
-    if body.get("Tty"):
-        env.setdefault("TERM", "xterm")
+    env = {**environment(container, tty=bool(body.get("Tty"))), **_pairs(body.get("Env") or ())}
     return Entry(
         argv=tuple(argv),
         env=env,
@@ -107,12 +104,12 @@ def entry(container: Container, argv: Sequence[str], body: Mapping[str, Any]) ->
     )
 
 
-def environment(container: Container) -> dict[str, str]:
+def environment(container: Container, *, tty: bool) -> dict[str, str]:
     """The environment: what links give, then the image's and the container's own."""
     variables = process_env(
         container.effective.config_env,
         hostname=container.hostname,
-        tty=container.tty,
+        tty=tty,
         links=linking.variables(container),
     )
     return _pairs(variables)
@@ -137,58 +134,3 @@ def etc_mounts(owner: Container) -> list[Mount]:
     return [
         Mount(source=f"{owner.directory}/{name}", target=target) for target, name in _FILES.items()
     ]
-
-
-def mounts(config: Mapping[str, Any]) -> list[Mount]:
-    """The directories of the lab host, and the memory file systems, that it was given.
-
-    Raises:
-        Refusal: malformed (400), or a volume with a name (501).
-    """
-    found = [_bind(text) for text in config.get("Binds") or ()]
-    for target, options in (config.get("Tmpfs") or {}).items():
-        found.append(Mount(source="tmpfs", target=target, kind="tmpfs", options=options))
-    found += [_mount(item) for item in config.get("Mounts") or ()]
-    return found
-
-
-def check_mounts(config: Mapping[str, Any]) -> None:
-    """Refuse a container whose mounts cannot be had; see `mounts`."""
-    mounts(config)
-    if config.get("VolumesFrom"):
-        raise Refusal("natlab has no volumes yet: leave --volumes-from out", 501)
-
-
-def _bind(text: str) -> Mount:
-    parts = text.split(":")
-    if not 2 <= len(parts) <= _BIND_FIELDS or not all(parts[:2]):  # noqa: PLR2004 - SRC:DST
-        raise Refusal(f"invalid volume specification: '{text}'")
-    source, target, *modes = parts
-    return _checked(source, target, read_only="ro" in ",".join(modes).split(","), text=text)
-
-
-def _checked(source: str, target: str, *, read_only: bool, text: str) -> Mount:
-    if not target.startswith("/"):
-        raise Refusal(
-            f"invalid volume specification: '{text}': invalid mount config for type \"bind\":"
-            f" invalid mount path: '{target}' mount path must be absolute"
-        )
-    if target == "/":
-        raise Refusal("invalid specification: destination can't be '/'")
-    if not source.startswith("/"):
-        raise Refusal(
-            f"natlab has no volumes yet: {source!r} names one; give a directory of the lab host,"
-            " like /srv/data",
-            501,
-        )
-    return Mount(source=source, target=target, read_only=read_only)
-
-
-def _mount(item: Mapping[str, Any]) -> Mount:
-    kind, target = item.get("Type"), str(item.get("Target") or "")
-    if kind == "tmpfs":
-        return Mount(source="tmpfs", target=target, kind="tmpfs")
-    if kind != "bind":
-        raise Refusal(f"natlab has no mounts of type {kind} yet: bind and tmpfs are there", 501)
-    source = str(item.get("Source") or "")
-    return _checked(source, target, read_only=bool(item.get("ReadOnly")), text=target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,11 @@ def make_directories(*names: str) -> None:
     """Make directories, and those above them; already there is fine. Compare: `mkdir -p`."""
     for name in names:
         Path(name).mkdir(parents=True, exist_ok=True)
+
+
+def missing(*names: str) -> list[str]:
+    """Those of the names that nothing has."""
+    return [name for name in names if not os.path.exists(name)]  # noqa: PTH110 - never raises
 
 
 def remove_trees(*names: str) -> None:

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from natlab.errors import NatlabError, StaleError
 from natlab.kernel.place import nft, standing
-from natlab.model.firewall import FAMILY, TABLE, RuleSpec, key, skeleton, written
+from natlab.model.firewall import (
+    FAMILY,
+    TABLE,
+    RuleSpec,
+    key,
+    loopback_guard,
+    skeleton,
+    written,
+)
 
 _GETGEN: Final = 10 << 8 | 16  # subsystem nftables, NFT_MSG_GETGEN
 _GENERATION_AT: Final = 16 + 4 + 4  # behind nlmsghdr, nfgenmsg and the head of NFTA_GEN_ID
@@ -154,3 +163,14 @@ def destroy() -> None:
     """Delete our table; already gone is fine. Equivalent to: `nft delete table ip natlab`."""
     if exists():
         run([{"delete": {"table": {"family": FAMILY, "name": TABLE}}}])
+
+
+def destroy_bare() -> None:
+    """Delete our table if it holds no rules but those with which it begins."""
+    _, guard = loopback_guard()
+    own = Counter(
+        command["add"]["rule"]["chain"] for command in skeleton() if "rule" in command["add"]
+    )
+    own[guard.chain] += 1
+    if Counter(rule["chain"] for rule in _rules()) <= own:
+        destroy()

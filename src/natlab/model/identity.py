@@ -21,6 +21,8 @@ ID_BYTES: Final = 32
 """How many random bytes make an id."""
 
 _SHORT: Final = 12
+_LONGEST: Final = 255
+"""A name is a file's name, too: that of the network namespace."""
 _TRIES: Final = 6
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -124,8 +126,11 @@ def check_name(name: str) -> str:
         The name without the slash.
 
     Raises:
-        Refusal: `Invalid container name (-x), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`.
+        Refusal: `Invalid container name (-x), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`, or it
+            is too long.
     """
+    if len(name) > _LONGEST:
+        raise Refusal(f"Invalid container name: it has more than {_LONGEST} characters")
     try:
         return check_container_name(name)
     except UsageError as error:

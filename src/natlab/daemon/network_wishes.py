@@ -1,0 +1,115 @@
+"""What a client may ask of a network: the fields of `POST /networks/create`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any, Final
+
+from natlab.model.refusal import Refusal
+
+MTU: Final = "com.docker.network.driver.mtu"
+"""The option for the largest packet."""
+_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+def check_network_name(name: str) -> None:
+    """Check that a network can be called so (moby `daemon/network.go`).
+
+    Raises:
+        Refusal: it cannot (400).
+    """
+    if not _NAME.fullmatch(name):
+        raise Refusal(f"invalid network name {name!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+
+
+def wanted_gateway(text: str | None, subnet: IPv4Network) -> IPv4Address:
+    """What was asked for, or the first address; Docker's client says the same of a foreign one.
+
+    Raises:
+        Refusal: malformed, or not in the subnet (400).
+    """
+    gateway = wanted_address(text, "gateway") or subnet.network_address + (subnet.num_addresses > 1)
+    if gateway not in subnet:
+        raise Refusal(f"no matching subnet for gateway {gateway}")
+    return gateway
+
+
+def wanted_ipam(
+    subnet: IPv4Network,
+    gateway: IPv4Address,
+    ipam: Mapping[str, Any] | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The field IPAM as a network shows it: what was asked for, and what came of it."""
+    asked = {key: value for key, value in (asked or {}).items() if value}
+    config = {**asked, "Subnet": str(subnet), "Gateway": str(gateway)}
+    return {"Driver": "default", "Options": (ipam or {}).get("Options") or {}, "Config": [config]}
+
+
+def wanted_mtu(options: Mapping[str, str]) -> int:
+    """The largest packet that was asked for, in bytes; 1500 unless one was.
+
+    Raises:
+        Refusal: no number from 68 to 65535 (400).
+    """
+    text = options.get(MTU, "1500")
+    if not text.isdigit() or not 68 <= int(text) <= 65535:  # noqa: PLR2004 - RFC 791, IP's limit
+        raise Refusal(f"invalid MTU {text!r}: give a number from 68 to 65535")
+    return int(text)
+
+
+def wanted_text(body: Mapping[str, Any], key: str) -> str:
+    """A field that is a string, or empty.
+
+    Raises:
+        Refusal: it is something else (400).
+    """
+    value = body.get(key) or ""
+    if not isinstance(value, str):
+        raise Refusal(f"invalid {key}: it must be a string")
+    return value
+
+
+def wanted_strings(body: Mapping[str, Any], key: str) -> dict[str, str]:
+    """A field that is an object of strings, or empty.
+
+    Raises:
+        Refusal: it is something else (400).
+    """
+    value = body.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise Refusal(f"invalid {key}: it must be an object of strings")
+    return {str(name): str(text) for name, text in value.items()}
+
+
+def wanted_network(text: Any, what: str) -> IPv4Network | None:
+    """A subnet, or None where none was named.
+
+    Raises:
+        Refusal: malformed (400); `what` says which of them.
+    """
+    if not text:
+        return None
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        raise Refusal(
+            f"invalid network config: invalid {what} {text}: give one like 10.1.0.0/16"
+        ) from None
+
+
+def wanted_address(text: Any, what: str) -> IPv4Address | None:
+    """An address, or None where none was named.
+
+    Raises:
+        Refusal: malformed (400); `what` says which of them.
+    """
+    if not text:
+        return None
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError:
+        raise Refusal(f"invalid network config: invalid {what} {text}") from None
