@@ -25,7 +25,6 @@ ps --format {{.Names}}:{{.Ports}}
 ps --format json
 port web
 port web 8080
-inspect web
 inspect -f {{.NetworkSettings.IPAddress}} web
 inspect -f '{{json .Config.Env}}' web
 inspect nosuch
