@@ -24,7 +24,18 @@ MAY_IMPORT = {
     "course": {"errors", "model", "engine"},
     "daemon": {"errors", "model", "kernel", "programs", "engine"},
     "api": {"errors", "release", "model", "kernel", "engine", "daemon"},
-    "cli": {"", "errors", "release", "model", "kernel", "programs", "engine", "course", "daemon", "api"},
+    "cli": {
+        "",
+        "errors",
+        "release",
+        "model",
+        "kernel",
+        "programs",
+        "engine",
+        "course",
+        "daemon",
+        "api",
+    },
     "pytest_plugin": {"", "errors", "model", "kernel", "programs", "engine", "course", "api"},
 }
 FRONT_DOOR = {"", "__main__"}
