@@ -77,8 +77,8 @@ def test_a_shell_on_a_terminal(docker, terminal):
         client.send_signal(signal.SIGWINCH)
         os.write(ours, b"until test \"$(stty size)\" = '44 99'; do :; done; echo re''sized\n")
         typed_until(ours, "resized")
-        os.write(ours, b"sleep 1000\n")
-        typed_until(ours, "sleep 1000")
+        os.write(ours, b"sh -c 'echo be\"\"gun; exec sleep 1000'\n")  # what is typed, is echoed
+        typed_until(ours, "begun")
         os.write(ours, b"\x03")
         typed_until(ours, "ready> ")
         os.write(ours, b"exit 5\n")

@@ -14,6 +14,7 @@ from natlab.cli.docker_wire import EngineError
 from natlab.errors import UsageError
 from natlab.model.docker_flags import Command, Options
 
+_NOT_FOUND = 404
 FROM_DAEMON = "Error response from daemon: "
 
 
@@ -54,7 +55,9 @@ def container_path(name: str, rest: str = "") -> str:
     return f"/containers/{quote(name.removeprefix('/'), safe='')}{rest}"
 
 
-def each(names: Iterable[str], do: Callable[[str], object]) -> int:
+def each(
+    names: Iterable[str], do: Callable[[str], object], *, absent_is_well: bool = False
+) -> int:
     """Do something to each, print the names of those where it went well, and then what did not.
 
     Equivalent to: what `docker stop A B` does with several names.
@@ -62,17 +65,18 @@ def each(names: Iterable[str], do: Callable[[str], object]) -> int:
     Returns:
         1 if anything went wrong.
     """
-    errors = []
+    errors, code = [], 0
     for name in names:
         try:
             do(name)
         except EngineError as error:
             errors.append(f"{FROM_DAEMON}{error.message}")
+            code = code if absent_is_well and error.status == _NOT_FOUND else 1
         else:
             say(name)
     for text in errors:
         complain(text)
-    return int(bool(errors))
+    return code
 
 
 def sure(call: Call, warning: str) -> bool:

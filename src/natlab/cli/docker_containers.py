@@ -46,10 +46,14 @@ def unpause(call: Call) -> int:
 
 
 def remove(call: Call) -> int:
-    """`docker rm`: with `-f`, one that is not there is not an error of Docker's code."""
+    """`docker rm`; with `-f`, one that is not there does not count as a failure."""
     options = call.options
     query = {key: "1" for name, key in _REMOVING.items() if options.on(name)}
-    return each(call.arguments, lambda name: call.api.delete(container_path(name), query))
+    return each(
+        call.arguments,
+        lambda name: call.api.delete(container_path(name), query),
+        absent_is_well=options.on("force"),
+    )
 
 
 _REMOVING = {"force": "force", "link": "link", "volumes": "v"}

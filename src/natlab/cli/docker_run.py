@@ -106,9 +106,10 @@ def run(call: Call) -> int:
             complain(trouble)
             return 1
         ident = _create(call, body)
+        if not body["AttachStdout"] and not body["AttachStderr"]:
+            say(ident)
         if options.on("detach"):
             call.api.post(container_path(ident, "/start"))
-            say(ident)
             return 0
         return _foreground(call, body, ident)
     except EngineError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from natlab.daemon import running
 from natlab.daemon.container import Container
 from natlab.daemon.output import Output
-from natlab.daemon.program import Program
+from natlab.daemon.program import Program, why_not_run
 from natlab.errors import ExecError
 from natlab.kernel import confine
 from natlab.model import identity
@@ -132,11 +132,7 @@ class Execs:
                 )
             except ExecError as error:
                 execution.ended(error.code)
-                raise Refusal(
-                    f"OCI runtime exec failed: exec failed: unable to start container process:"
-                    f" {error}: unknown",
-                    400,
-                ) from error
+                raise Refusal(why_not_run(error, exec_in_it=True), 400) from error
             execution.pid = program.pid
             execution.program = program
         self._tell(execution, f"exec_start: {' '.join(execution.argv)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from natlab.daemon import running
 from natlab.daemon.container import Container
 from natlab.daemon.mounts import make_sources
-from natlab.daemon.program import Program
+from natlab.daemon.program import Program, why_not_run
 from natlab.errors import ExecError, NatlabError
 from natlab.kernel import confine
 from natlab.model import signals
@@ -19,11 +19,6 @@ from natlab.model.refusal import Refusal
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
 
-_NOT_RUN: Final = (
-    "failed to create task for container: failed to create shim task: OCI runtime create failed:"
-    " runc create failed: unable to start container process: error during container init: "
-)
-"""What Docker's client shows before the reason why a program cannot be run."""
 _GRACE: Final = 10
 """Seconds that `docker stop` waits before it kills, unless told otherwise."""
 _FIRST_BACKOFF: Final = 0.1
@@ -68,7 +63,7 @@ class Lives:
                 undo.pop_all()
         except ExecError as error:
             self._failed(container, str(error), error.code)
-            raise Refusal(f"{_NOT_RUN}{error}: unknown", 400) from error
+            raise Refusal(why_not_run(error), 400) from error
         except NatlabError as error:
             self._failed(container, str(error), 128)
             raise

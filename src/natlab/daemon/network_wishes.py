@@ -8,11 +8,31 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final
 
+from natlab.engine.network import Network as Bridge
 from natlab.model.refusal import Refusal
 
 MTU: Final = "com.docker.network.driver.mtu"
 """The option for the largest packet."""
+_BR: Final = "com.docker.network.bridge."
+ICC: Final = f"{_BR}enable_icc"
+"""The option for whether containers of a network reach each other."""
+MASQUERADE: Final = f"{_BR}enable_ip_masquerade"
+"""The option for whether packets take the host's address when they leave it."""
+BRIDGE_NAME: Final = f"{_BR}name"
+"""The option for the bridge's name."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+def default_options(bridge: Bridge) -> dict[str, str]:
+    """The options that Docker shows of its default network."""
+    return {
+        f"{_BR}default_bridge": "true",
+        ICC: str(bridge.icc).lower(),
+        MASQUERADE: "true",
+        f"{_BR}host_binding_ipv4": "0.0.0.0",
+        BRIDGE_NAME: bridge.bridge,
+        MTU: str(bridge.mtu),
+    }
 
 
 def check_network_name(name: str) -> None:

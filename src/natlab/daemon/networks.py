@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from natlab.daemon.network import BRIDGE, HOST, NONE, PREDEFINED, Network
 from natlab.daemon.network_wishes import (
-    MTU,
+    BRIDGE_NAME,
+    ICC,
+    MASQUERADE,
     check_network_name,
+    default_options,
     wanted_address,
     wanted_gateway,
     wanted_ipam,
@@ -29,11 +32,6 @@ from natlab.model.refusal import Refusal
 
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
-
-_BR: Final = "com.docker.network.bridge."
-_ICC: Final = f"{_BR}enable_icc"
-_MASQUERADE: Final = f"{_BR}enable_ip_masquerade"
-_NAME: Final = f"{_BR}name"
 
 
 class Networks:
@@ -86,14 +84,7 @@ class Networks:
             "bridge",
             bridge=bridge,
             ipam=wanted_ipam(bridge.subnet, bridge.gateway),
-            options={
-                f"{_BR}default_bridge": "true",
-                _ICC: str(bridge.icc).lower(),
-                _MASQUERADE: "true",
-                f"{_BR}host_binding_ipv4": "0.0.0.0",
-                _NAME: bridge.bridge,
-                MTU: str(bridge.mtu),
-            },
+            options=default_options(bridge),
         )
         self._add(HOST, "host")
         self._add(NONE, "null")
@@ -138,12 +129,12 @@ class Networks:
         subnet, chosen = self._subnet(asked)
         gateway = wanted_gateway(asked.get("Gateway"), subnet)
         internal = bool(body.get("Internal"))
-        wanted = self._free_bridge(options.get(_NAME), ident)
+        wanted = self._free_bridge(options.get(BRIDGE_NAME), ident)
         self._engine.journal.note_bridges([*self._ours, wanted])
         bridge = self._engine.host.add_network(
             wanted,
             f"{gateway}/{subnet.prefixlen}",
-            icc=options.get(_ICC, "true") != "false",
+            icc=options.get(ICC, "true") != "false",
             mtu=wanted_mtu(options),
             internal=internal,
             within=wanted_network(asked.get("IPRange"), "ip range"),
@@ -151,7 +142,7 @@ class Networks:
         try:
             for taken in (asked.get("AuxiliaryAddresses") or {}).values():
                 bridge.pool.allocate(wanted_address(taken, "auxiliary address"))
-            if not internal and options.get(_MASQUERADE, "true") != "false":
+            if not internal and options.get(MASQUERADE, "true") != "false":
                 bridge.masquerade()
             bridge.forward()
         except BaseException:
@@ -179,7 +170,7 @@ class Networks:
         if self._engine.host.find_link(wanted) is not None:
             raise Refusal(
                 f"an interface {wanted} is on {self._engine.host.name} already: choose another"
-                f" name with -o {_NAME}=NAME",
+                f" name with -o {BRIDGE_NAME}=NAME",
                 403,
             )
         return wanted

@@ -15,12 +15,18 @@ from typing import Final
 
 from natlab.daemon.output import STDERR, STDOUT, Chunk, Output
 from natlab.daemon.pump import Pump
-from natlab.errors import NatlabError
+from natlab.errors import ExecError, NatlabError
 from natlab.kernel import processes
 from natlab.kernel.agent import Agent
 from natlab.kernel.confine import Started
 from natlab.kernel.wire import Fd
 
+_RUN: Final = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed:"
+    " runc create failed: unable to start container process: error during container init: "
+)
+_EXEC: Final = "OCI runtime exec failed: exec failed: unable to start container process: "
+_USERS: Final = ("unable to find user", "unable to find group", "unable to run as")
 GONE: Final = 137
 """The exit code of a program whose lab was killed: as of one that was killed itself."""
 
@@ -149,3 +155,15 @@ class Program:
             if self.tty and self._input >= 0:
                 size = struct.pack("HHHH", rows, columns, 0, 0)
                 fcntl.ioctl(self._input, termios.TIOCSWINSZ, size)
+
+
+def why_not_run(error: ExecError, *, exec_in_it: bool = False) -> str:
+    """Why a program cannot be run, in the words of Docker's client.
+
+    A user that is not there is found out by Docker's engine itself, anything else by its runtime,
+    whose errors come with their history.
+    """
+    text = str(error)
+    if text.startswith(_USERS):
+        return text
+    return f"{_EXEC if exec_in_it else _RUN}{text}: unknown"

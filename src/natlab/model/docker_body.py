@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from natlab.errors import UsageError
 from natlab.model.docker_endpoints import endpoints, network_mode
@@ -19,6 +19,7 @@ from natlab.model.publish import PublishSpec, parse_expose, parse_publish
 ReadFile = Callable[[str], list[str]]
 """Gives the lines of a file on the machine where the client runs."""
 
+_Port = TypeVar("_Port")
 _MAC: Final = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 _HEALTH: Final = {
     "health-interval": "Interval",
@@ -85,7 +86,7 @@ def creation(
     """
     attached = [str(stream) for stream in options.all("attach")] or ["stdout", "stderr"]
     stdin = options.on("interactive") or "stdin" in attached
-    specs = [spec for text in options.all("publish") for spec in parse_publish(text)]
+    specs = [spec for text in options.all("publish") for spec in _ports(parse_publish, text)]
     volumes, binds = volumes_and_binds(options.all("volume"))
     body: dict[str, Any] = {
         "Hostname": options.text("hostname"),
@@ -106,7 +107,7 @@ def creation(
         "OnBuild": None,
         "Labels": _labels(options, read),
     }
-    exposed = [str(port) for text in options.all("expose") for port in parse_expose(text)]
+    exposed = [str(port) for text in options.all("expose") for port in _ports(parse_expose, text)]
     exposed += [f"{spec.container_port}/{spec.proto}" for spec in specs]
     if exposed:
         body["ExposedPorts"] = {port: {} for port in sorted(set(exposed))}
@@ -123,6 +124,14 @@ def creation(
     body["HostConfig"] = _host_config(options, specs, binds)
     body["NetworkingConfig"] = {"EndpointsConfig": endpoints(options)}
     return body
+
+
+def _ports(parse: Callable[[str], tuple[_Port, ...]], text: str) -> tuple[_Port, ...]:
+    """Read ports; the messages are Docker's own, without what natlab adds in parentheses."""
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise UsageError(str(error).partition(" (")[0]) from None
 
 
 def _host_config(options: Options, specs: list[PublishSpec], binds: list[str]) -> dict[str, Any]:

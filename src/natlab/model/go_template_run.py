@@ -182,6 +182,16 @@ class _Run:
             self.fail(operand, f"nil pointer evaluating interface {{}}.{name}")
         if not isinstance(value, Mapping):
             self.fail(operand, f"can't evaluate field {name} in type interface {{}}")
-        if name not in value:
+        key = _key(value, name)
+        if key is None:
             self.fail(operand, f'map has no entry for key "{name}"')
-        return value[name]
+        return value[key]
+
+
+def _key(value: Mapping[str, Any], name: str) -> str | None:
+    """The key that a name means: Docker's fields are `ID` and `DNS`, in JSON `Id` and `Dns`."""
+    if name in value:
+        return name
+    if not name[0].isupper():
+        return None
+    return next((k for k in value if k.lower() == name.lower() and k[:1] == name[0]), None)
