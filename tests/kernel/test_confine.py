@@ -61,8 +61,12 @@ def test_it_begins_with_no_signal_ignored_or_blocked_and_the_usual_umask(box):
     status = dict(
         line.split(":\t") for line in box.run("cat", "/proc/self/status").out.splitlines()
     )
-    masks = {key: status[key] for key in ("SigBlk", "SigIgn", "SigCgt", "SigPnd")}
-    assert masks == dict.fromkeys(masks, "0" * 16)
+    # Signals 32 and 33 are glibc's own; its posix_spawn, which make uses, leaves them ignored.
+    masks = {
+        key: int(status[key], 16) & ~(0b11 << 31)
+        for key in ("SigBlk", "SigIgn", "SigCgt", "SigPnd")
+    }
+    assert masks == dict.fromkeys(masks, 0)
     assert status["Umask"] == "0022"
     assert status["NSsid"] == status["NSpid"] == "1", "it leads a session of its own"
 
