@@ -55,9 +55,7 @@ def container_path(name: str, rest: str = "") -> str:
     return f"/containers/{quote(name.removeprefix('/'), safe='')}{rest}"
 
 
-def each(
-    names: Iterable[str], do: Callable[[str], object], *, absent_is_well: bool = False
-) -> int:
+def each(names: Iterable[str], do: Callable[[str], object], *, absent_is_well: bool = False) -> int:
     """Do something to each, print the names of those where it went well, and then what did not.
 
     Equivalent to: what `docker stop A B` does with several names.
