@@ -142,7 +142,9 @@ _LOOKS = {
     "settings": "sysctl -a -r '^net' 2>/dev/null || true",
     "mounts": "cat /proc/mounts",
     "hostname": "hostname; cat /etc/hosts /etc/resolv.conf",
-    "temporary files": "ls -A /tmp | grep -i natlab || true",
+    # Its own, not those of the ordinary user's run beside it; and where that user's journal is.
+    "temporary files": f"ls -A {tempfile.gettempdir()} | grep -i natlab || true",
+    "journal": "ls -d /tmp/natlab-$UID 2>/dev/null || true",
     "ruleset": "nft list ruleset",
 }
 
