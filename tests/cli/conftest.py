@@ -1,9 +1,10 @@
-"""A natlab command line with a journal and a progress file of its own."""
+"""A natlab command line with a journal and a progress file of its own; and `natlab docker`."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import uuid
@@ -12,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from natlab import DockerEngine, Lab
+from natlab.cli import docker
+
 SRC = Path(__file__).resolve().parents[2] / "src"
+CLIENT = [sys.executable, "-m", "natlab", "docker"]
 
 
 @dataclass
@@ -92,3 +97,56 @@ def lab(natlab):
         [sys.executable, "-m", "natlab", "down"], env=natlab.env, capture_output=True, check=False
     )
     assert natlab_down.returncode in (0, 1), natlab_down.stderr
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with Lab() as lab, DockerEngine(lab.ubuntu1) as engine:
+        yield engine
+
+
+class Client(subprocess.Popen):
+    """A client as a process of its own, which does not outlive its block."""
+
+    def __exit__(self, *trouble) -> None:
+        self.kill()
+        super().__exit__(*trouble)
+
+
+@pytest.fixture
+def client(engine, natlab):
+    """Runs the client as a process of its own; leaves no container behind."""
+    env = {**natlab.env, "DOCKER_HOST": engine.url}
+
+    def start(line, *more, **options):
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        words = [*CLIENT, *shlex.split(line), *more]
+        return Client(words, env=env, **{**pipes, **options})
+
+    yield start
+    for container in list(engine.engine.containers):
+        engine.engine.containers.remove(container, force=True)
+
+
+@pytest.fixture
+def run(client):
+    """Run the client to its end: its exit code, output and complaints."""
+
+    def run(line, *more, stdin=b"", **options):
+        with client(line, *more, **options) as process:
+            out, err = process.communicate(stdin, timeout=60)
+        return process.returncode, out, err
+
+    return run
+
+
+@pytest.fixture
+def asked(engine, capfd):
+    """Run the client in this process: its exit code, output and complaints."""
+
+    def asked(line, *more):
+        capfd.readouterr()
+        code = docker.main(["-H", engine.url, *shlex.split(line), *more])
+        return code, *capfd.readouterr()
+
+    return asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -79,9 +80,8 @@ def wait(call: Call) -> int:
     errors = []
     for name in call.arguments:
         try:
-            answer: dict[str, Any] = json.loads(
-                call.api.exchange(container_path(name, "/wait")).whole()
-            )
+            with contextlib.closing(call.api.exchange(container_path(name, "/wait"))) as waiting:
+                answer: dict[str, Any] = json.loads(waiting.whole())
         except EngineError as error:
             errors.append(error.message)
         else:

@@ -188,4 +188,4 @@ def filters(given: Iterable[tuple[str, str]]) -> str:
     made: dict[str, dict[str, bool]] = {}
     for key, value in given:
         made.setdefault(key, {})[value] = True
-    return json.dumps(made) if made else ""
+    return json.dumps(made, separators=(",", ":")) if made else ""

@@ -13,8 +13,9 @@ from natlab.cli.docker_call import FROM_DAEMON, Call, complain, container_path, 
 from natlab.cli.docker_engine import filters, pieces
 from natlab.cli.docker_wire import EngineError
 from natlab.errors import UsageError
-from natlab.model.go_quote import human_size
+from natlab.model.go_quote import human_size, quote
 from natlab.model.references import DEFAULT_TAG, Reference, parse_reference
+from natlab.model.refusal import Refusal
 
 _CHUNK: Final = 1 << 20
 _NOT_FOUND: Final = 404
@@ -73,7 +74,12 @@ def pull(call: Call) -> int:
 def tag(call: Call) -> int:
     """`docker tag`."""
     image, target = call.arguments
-    wanted = parse_reference(target).tagged
+    try:
+        wanted = parse_reference(target).tagged
+    except Refusal as error:
+        raise UsageError(
+            f"Error parsing reference: {quote(target)} is not a valid repository/tag: {error}"
+        ) from None
     query = {"repo": wanted.full_name, "tag": wanted.tag or ""}
     call.api.post(f"/images/{part(image)}/tag", query)
     return 0

@@ -56,34 +56,32 @@ def _inspect(call: Call, kinds: tuple[str, ...]) -> int:
     except TemplateError as error:
         complain(f"template parsing error: {error}")
         return _BAD_TEMPLATE
-    found, failed = [], ""
+    found, failed = [], []
     for name in call.arguments:
         try:
             found.append(_raw(call, kinds, name))
         except EngineError as error:
-            failed = f"{FROM_DAEMON}{error.message}" if len(kinds) == 1 else error.message
-            break
+            failed.append(f"{FROM_DAEMON}{error.message}" if len(kinds) == 1 else error.message)
     if template is None:
         together = ",".join(found)
         sys.stdout.write(f"{indented(f'[{together}]')}\n")
     else:
-        failed = _filled(template, found) or failed
-    if failed:
-        complain(failed)
+        failed += _filled(template, found)
+    for text in failed:
+        complain(text)
     return int(bool(failed))
 
 
-def _filled(template: Template, found: list[str]) -> str:
+def _filled(template: Template, found: list[str]) -> list[str]:
     """Print each through the template; what went wrong."""
+    lines, failed = [], []
     for raw in found:
         try:
-            sys.stdout.write(f"{template(json.loads(raw))}\n")
+            lines.append(template(json.loads(raw)))
         except TemplateError as error:
-            sys.stdout.write("\n")
-            return f"template parsing error: {error}"
-    if not found:
-        sys.stdout.write("\n")
-    return ""
+            failed.append(f"template parsing error: {error}")
+    sys.stdout.write("".join(f"{line}\n" for line in lines or [""]))
+    return failed
 
 
 def _raw(call: Call, kinds: tuple[str, ...], name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Any, Final
@@ -13,7 +12,7 @@ from natlab.cli.docker_call import Call, complain, container_path
 from natlab.cli.docker_engine import filters, pieces
 from natlab.errors import UsageError
 from natlab.model.container_status import parse_since
-from natlab.model.docker_events import event_line, event_view
+from natlab.model.docker_events import event_json, event_line, event_view
 from natlab.model.docker_frames import Frames
 from natlab.model.docker_rows import natural
 from natlab.model.docker_tabs import TOP, align
@@ -124,7 +123,7 @@ def events(call: Call) -> int:
 
 def _tell(event: dict[str, Any], template: Template | None, *, as_json: bool) -> None:
     if as_json:
-        say(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+        say(event_json(event))
     elif template is None:
         say(event_line(event))
     else:

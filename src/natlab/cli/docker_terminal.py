@@ -41,7 +41,7 @@ def raw(*, wanted: bool) -> Iterator[None]:
         return
     before = termios.tcgetattr(STDIN)
     with _handled(_ENDING, lambda number, _: sys.exit(_KILLED + number)):
-        tty.setraw(STDIN)
+        tty.setraw(STDIN, termios.TCSANOW)  # what was typed already is kept
         try:
             yield
         finally:

@@ -57,8 +57,6 @@ _NUMBERS: Final = {
     "shm-size": "ShmSize",
 }
 _LISTS: Final = {
-    "cap-add": "CapAdd",
-    "cap-drop": "CapDrop",
     "device-cgroup-rule": "DeviceCgroupRules",
     "add-host": "ExtraHosts",
     "group-add": "GroupAdd",
@@ -119,8 +117,6 @@ def creation(
     mac = options.text("mac-address")
     if mac and not _MAC.fullmatch(mac):
         raise UsageError(f"{one_line(mac)} is not a valid mac address")
-    if mac:
-        body["MacAddress"] = mac
     body["HostConfig"] = _host_config(options, specs, binds)
     body["NetworkingConfig"] = {"EndpointsConfig": endpoints(options)}
     return body
@@ -155,7 +151,8 @@ def _host_config(options: Options, specs: list[PublishSpec], binds: list[str]) -
         "Devices": [_device(text) for text in options.all("device")],
         "OomKillDisable": options.on("oom-kill-disable"),
         "MemorySwappiness": options.get("memory-swappiness", -1),
-        "Ulimits": options.all("ulimit"),
+        "Ulimits": sorted(options.all("ulimit"), key=lambda limit: str(limit["Name"])),
+        **_capabilities(options),
         **{key: options.text(name) for name, key in _TEXTS.items()},
         **{key: options.get(name, 0) for name, key in _NUMBERS.items()},
         **{key: options.all(name) or None for name, key in _LISTS.items()},
@@ -172,6 +169,17 @@ def _host_config(options: Options, specs: list[PublishSpec], binds: list[str]) -
     return made | {key: value for key, value in optional.items() if value}
 
 
+def _capabilities(options: Options) -> dict[str, list[str] | None]:
+    """What is added and dropped, by the kernel's names; what is added is not dropped."""
+    added, dropped = (
+        {name if name == "ALL" else f"CAP_{name.removeprefix('CAP_')}" for name in names}
+        for names in (
+            [text.strip().upper() for text in options.all(flag)] for flag in ("cap-add", "cap-drop")
+        )
+    )
+    return {"CapAdd": sorted(added) or None, "CapDrop": sorted(dropped - added) or None}
+
+
 def _mapping(texts: Iterable[str], sign: str = "=") -> dict[str, str]:
     return {key: value for key, _, value in (text.partition(sign) for text in texts)}
 
@@ -185,13 +193,8 @@ def variables(options: Options, env: Mapping[str, str], read: ReadFile) -> list[
         read: Reads the files that options name.
     """
     lines = [line for file in options.all("env-file") for line in read(file)]
-    found = []
-    for text in [*(line for line in lines if line), *options.all("env")]:
-        if "=" in text:
-            found.append(text)
-        elif text in env:
-            found.append(f"{text}={env[text]}")
-    return found
+    given = [*(line for line in lines if line), *options.all("env")]
+    return [f"{text}={env[text]}" if text in env else text for text in given]
 
 
 def _labels(options: Options, read: ReadFile) -> dict[str, str]:

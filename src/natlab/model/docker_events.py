@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from natlab.model.go_quote import compact_json
+
 _SECOND: Final = 1_000_000_000
 _NAMES: Final = {
     "status": "Status",
@@ -30,6 +32,16 @@ def event_line(event: Mapping[str, Any]) -> str:
         return f"{line}{actor['ID']}"
     attributes = ", ".join(f"{key}={known[key]}" for key in sorted(known))
     return f"{line}{actor['ID']} ({attributes})"
+
+
+def event_json(event: Mapping[str, Any]) -> str:
+    """Print an event as JSON, what is known of the actor in the order of its names."""
+    actor = event["Actor"]
+    known = actor.get("Attributes") or {}
+    attributes = {key: known[key] for key in sorted(known)}
+    return compact_json(
+        {**event, "Actor": {"ID": actor["ID"], "Attributes": attributes}}, escape_html=True
+    )
 
 
 def event_view(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -223,7 +223,11 @@ def _disk_row(
 
 def disk_details(found: Mapping[str, Any], now: int) -> str:
     """What `docker system df -v` prints: images, containers, volumes and the builder's cache."""
-    images = [row for image in found.get("Images") or () for row in image_rows(image, now)]
+    images = [
+        row
+        for image in found.get("Images") or ()
+        for row in image_rows({**image, "RepoTags": (image.get("RepoTags") or [])[:1]}, now)
+    ]
     containers = [container_row(one, now) for one in found.get("Containers") or ()]
     volumes = [volume_row(one) for one in found.get("Volumes") or ()]
     return "\n".join(

@@ -49,9 +49,7 @@ def _pools(options: Options) -> list[dict[str, Any]]:
     for name, key in (("ip-range", "IPRange"), ("gateway", "Gateway")):
         given = options.all(name)
         if len(given) > len(pools):
-            noun = "subnet" if name == "gateway" else "ip-range"
-            what = "gateway" if name == "gateway" else noun
-            raise UsageError(f"every {what} must have a corresponding subnet")
+            raise UsageError("every ip-range or gateway must have a corresponding subnet")
         for text in given:
             pool = _holding(pools, text.partition("/")[0])
             if pool is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from natlab.model.go_quote import compact_json, ellipsis, quote, shown
+from natlab.model.go_quote import compact_json, quote, shown
 
 _VERB: Final = re.compile(r"%([-+# 0]*\d*(?:\.\d+)?)([a-zA-Z%])")
 _WORD: Final = re.compile(r"(?<!\S)\S")
@@ -120,7 +120,7 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "slice": _slice,
     "split": lambda text, between: text.split(between),
     "title": _title,
-    "truncate": lambda text, width: ellipsis(text, width) if width > 0 else text,
+    "truncate": lambda text, width: text[:width],
     "upper": lambda text: text.upper(),
 }
 """What a template may call."""

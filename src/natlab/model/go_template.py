@@ -8,61 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from natlab.model.go_nodes import Block, Node, Operand, Pipe
 from natlab.model.go_quote import unquote
 from natlab.model.go_tokens import TemplateError, Token, cut
 
 _ACTION: Final = re.compile(r"\{\{(- )?(.*?)( -)?\}\}", re.DOTALL)
 _COMMENT: Final = re.compile(r"\{\{(- )?/\*.*?\*/( -)?\}\}", re.DOTALL)
 _TRIM: Final = " \t\r\n"
-
-
-@dataclass(frozen=True)
-class Operand:
-    """Something that has a value: what `base` names, and fields of it.
-
-    Attributes:
-        base: "dot", "variable", "literal", "function" or "pipe".
-        value: The variable's or function's name, the literal, or the pipe.
-        fields: The names behind it.
-        position: Where Go's messages place it.
-    """
-
-    base: str
-    value: Any
-    fields: tuple[str, ...]
-    position: int
-
-    @property
-    def text(self) -> str:
-        """As it was written."""
-        head = "." if self.base == "dot" and not self.fields else ""
-        if self.base in ("variable", "function"):
-            head = self.value
-        return head + "".join(f".{name}" for name in self.fields)
-
-
-@dataclass(frozen=True)
-class Pipe:
-    """Commands, each of which gets what the one before gave; and the names that are set."""
-
-    names: tuple[str, ...]
-    commands: tuple[tuple[Operand, ...], ...]
-
-
-@dataclass(frozen=True)
-class Block:
-    """An `if`, `range` or `with`."""
-
-    word: str
-    pipe: Pipe
-    body: tuple[Node, ...]
-    otherwise: tuple[Node, ...]
-
-
-Node: TypeAlias = "str | Pipe | Block"
 
 
 def parse(text: str, functions: Collection[str], name: str = "") -> tuple[Node, ...]:
@@ -127,7 +81,7 @@ class _Reader:
         self.opened.pop()
         otherwise: tuple[Node, ...] = ()
         if ended_by == "else":
-            del self.tokens[0]
+            del self.tokens[:2]  # the word and the space behind it
             if self.tokens and self.tokens[0].text == word and word != "range":
                 del self.tokens[0]
                 return Block(word, pipe, body, (self.block(word),))
@@ -172,17 +126,19 @@ class _Reader:
     def pipe(self) -> Pipe:
         """Read what the tokens hold: names to be set, then commands."""
         names: list[str] = []
+        declares = True
         signs = [token.text for token in self.tokens]
         for sign in (":=", "="):
             if sign in signs:
                 place = signs.index(sign)
                 names = [t.text for t in self.tokens[:place] if t.kind == "variable"]
                 del self.tokens[: place + 1]
+                declares = sign == ":="
                 break
         commands = self.commands()
         if self.tokens:
             raise self.fail(f'unexpected "{self.tokens[0].text}" in operand')
-        return Pipe(tuple(names), commands)
+        return Pipe(tuple(names), commands, declares)
 
     def commands(self) -> tuple[tuple[Operand, ...], ...]:
         """Read commands up to a closing parenthesis, or the end."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from natlab.errors import NatlabError
 from natlab.model.go_functions import FUNCTIONS, truth
+from natlab.model.go_nodes import Block, Node, Operand, Pipe, written
 from natlab.model.go_quote import shown
-from natlab.model.go_template import Block, Node, Operand, Pipe, parse
+from natlab.model.go_template import parse
 from natlab.model.go_tokens import TemplateError
 
 _NOTHING: Final = object()
@@ -66,15 +67,16 @@ class _Run:
 
     def __init__(self, template: Template, value: Any) -> None:
         self.template = template
-        self.variables: dict[str, Any] = {"$": value}
+        self.scopes: list[dict[str, Any]] = [{"$": value}]
 
-    def fail(self, operand: Operand, message: str) -> NoReturn:
-        """Say what went wrong, and where."""
+    def fail(self, operand: Operand, message: str, what: str = "") -> TemplateError:
+        """Make the error that says what went wrong, and where; the caller raises it."""
         text, name = self.template.text, self.template.name
         line = text.count("\n", 0, operand.position) + 1
         column = operand.position - (text.rfind("\n", 0, operand.position) + 1)
-        raise TemplateError(
-            f'template: {name}:{line}:{column}: executing "{name}" at <{operand.text}>: {message}'
+        return TemplateError(
+            f'template: {name}:{line}:{column}: executing "{name}" at'
+            f" <{what or operand.text}>: {message}"
         )
 
     def each(self, nodes: tuple[Node, ...], dot: Any) -> Iterator[str]:
@@ -91,7 +93,7 @@ class _Run:
 
     def block(self, block: Block, dot: Any) -> Iterator[str]:
         """Carry out an `if`, `range` or `with`."""
-        before = dict(self.variables)
+        self.scopes.append({})
         if block.word == "range":
             yield from self.range(block, dot)
         else:
@@ -100,7 +102,7 @@ class _Run:
                 yield from self.each(block.body, value if block.word == "with" else dot)
             else:
                 yield from self.each(block.otherwise, dot)
-        self.variables = before
+        self.scopes.pop()
 
     def range(self, block: Block, dot: Any) -> Iterator[str]:
         """Carry a body out for each item; a map's keys come in their order."""
@@ -112,10 +114,10 @@ class _Run:
         elif isinstance(value, (list, tuple)):
             items = list(enumerate(value))
         elif value is not None:
-            self.fail(block.pipe.commands[0][0], f"range can't iterate over {shown(value)}")
+            raise self.fail(block.pipe.commands[0][0], f"range can't iterate over {shown(value)}")
         for key, item in items:
             given = (item,) if len(names) == 1 else (key, item)
-            self.variables.update(zip(names, given, strict=False))
+            self.scopes[-1].update(zip(names, given, strict=False))
             yield from self.each(block.body, item)
         if not items:
             yield from self.each(block.otherwise, dot)
@@ -126,8 +128,16 @@ class _Run:
         for command in pipe.commands:
             value = self.command(command, dot, value)
         for name in pipe.names:
-            self.variables[name] = value
+            scope = self.scopes[-1] if pipe.declares else self.scope(pipe.commands[0][0], name)
+            scope[name] = value
         return value
+
+    def scope(self, operand: Operand, name: str) -> dict[str, Any]:
+        """The innermost scope that has a variable."""
+        holding = [scope for scope in self.scopes if name in scope]
+        if not holding:
+            raise self.fail(operand, f"undefined variable: {name}")
+        return holding[-1]
 
     def command(self, command: tuple[Operand, ...], dot: Any, piped: Any) -> Any:
         """The value of a command: a function with what it is given, or an operand."""
@@ -135,18 +145,22 @@ class _Run:
         given = [self.value(operand, dot) for operand in rest]
         given += [] if piped is _NOTHING else [piped]
         if first.base == "function":
-            return self.call(first, self.template.functions[first.value], given)
+            function = self.template.functions[first.value]
+            return self.call(first, function, given, written(command))
         value = self.value(first, dot, given)
         if given and not (first.fields and first.base in ("dot", "variable")):
-            self.fail(first, f"can't give argument to non-function {first.text}")
+            raise self.fail(first, f"can't give argument to non-function {first.text}")
         return value
 
-    def call(self, operand: Operand, function: Callable[..., Any], given: list[Any]) -> Any:
-        """Call a function."""
+    def call(
+        self, operand: Operand, function: Callable[..., Any], given: list[Any], text: str = ""
+    ) -> Any:
+        """Call a function; `text` is the whole of the call."""
         try:
             return function(*given)
-        except (TypeError, ValueError, LookupError, NatlabError) as error:
-            self.fail(operand, f"error calling {operand.text.lstrip('.')}: {error}")
+        except (TypeError, ValueError, LookupError, AttributeError, NatlabError) as error:
+            name = operand.text.lstrip(".")
+            raise self.fail(operand, f"error calling {name}: {error}", text) from None
 
     def value(self, operand: Operand, dot: Any, given: list[Any] | None = None) -> Any:
         """The value of an operand; its last field may be a function."""
@@ -168,23 +182,22 @@ class _Run:
             return self.pipe(operand.value, dot)
         if operand.base == "function":
             return self.call(operand, self.template.functions[operand.value], [])
-        if operand.value not in self.variables:
-            self.fail(operand, f"undefined variable: {operand.value}")
-        return self.variables[operand.value]
+        name: str = operand.value
+        return self.scope(operand, name)[name]
 
     def field(self, operand: Operand, value: Any, name: str) -> Any:
         """A field of a value."""
         if isinstance(value, Heads):
             return value.get(name)
         if isinstance(value, Row) and name not in value:
-            self.fail(operand, f"can't evaluate field {name} in type {value.kind}")
+            raise self.fail(operand, f"can't evaluate field {name} in type {value.kind}")
         if value is None:
-            self.fail(operand, f"nil pointer evaluating interface {{}}.{name}")
+            raise self.fail(operand, f"nil pointer evaluating interface {{}}.{name}")
         if not isinstance(value, Mapping):
-            self.fail(operand, f"can't evaluate field {name} in type interface {{}}")
+            raise self.fail(operand, f"can't evaluate field {name} in type interface {{}}")
         key = _key(value, name)
         if key is None:
-            self.fail(operand, f'map has no entry for key "{name}"')
+            raise self.fail(operand, f'map has no entry for key "{name}"')
         return value[key]
 
 
