@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from natlab.model.rule_spec import FAMILY, TABLE, Entry, Expr, RuleSpec, field, meta, rule
 from natlab.model.ruleset import Chain, Rule, Table
@@ -35,12 +35,14 @@ class Index:
         chain: Where it is looked up.
         types: What its keys consist of, in nft's words.
         fields: The same as expressions.
+        at: The end of the chain where it is looked up.
     """
 
     name: str
     chain: str
     types: tuple[str, ...]
     fields: tuple[str, ...]
+    at: Literal["top", "end"] = "end"
 
     def entry(self, *key: str | int | IPv4Address) -> Entry:
         """The entry of a key."""
@@ -51,7 +53,8 @@ class Index:
     def lookup(self) -> RuleSpec:
         """The rule that looks a packet up. Equivalent to: `meta l4proto . th dport vmap @NAME`."""
         concat = f'{{"concat":[{",".join(self.fields)}]}}'
-        return rule(self.chain, f'{{"vmap":{{"data":"@{self.name}","key":{concat}}}}}', at="top")
+        vmap = f'{{"vmap":{{"data":"@{self.name}","key":{concat}}}}}'
+        return rule(self.chain, vmap, at=self.at)
 
     @property
     def definition(self) -> Expr:
@@ -61,7 +64,7 @@ class Index:
 
 
 PORTS: Final = Index("ports", "DOCKER", ("inet_proto", "inet_service"), (_L4PROTO, _DPORT))
-"""DNAT rules by the host's port, whatever its address."""
+"""DNAT rules by the host's port, whatever its address; below what is left to the proxy."""
 
 DESTINATIONS: Final = Index(
     "destinations",
@@ -69,15 +72,19 @@ DESTINATIONS: Final = Index(
     ("ipv4_addr", "inet_proto", "inet_service"),
     (field("ip", "daddr"), _L4PROTO, _DPORT),
 )
-"""The rules that let published ports through, by the container's address and port."""
+"""The rules that let published ports through, by the container's address and port.
+
+Below those for answers, which are most of the packets.
+"""
 
 HAIRPINS: Final = Index(
     "hairpins",
     "POSTROUTING",
     ("ipv4_addr", "inet_proto", "inet_service"),
     (field("ip", "saddr"), _L4PROTO, _DPORT),
+    at="top",
 )
-"""Masquerading for containers that reach themselves, by address and port."""
+"""Masquerading for containers that reach themselves, by address and port; above the policy."""
 
 INDEXES: Final = {index.name: index for index in (PORTS, DESTINATIONS, HAIRPINS)}
 
