@@ -24,10 +24,15 @@ class Journal:
         self._directory = directory
         self._bridges = f"{directory}/bridges"
         self._names = f"{directory}/names"
+        self._forwarding = f"{directory}/forwarding"
 
     def note_bridges(self, names: Iterable[str]) -> None:
         """These bridges are the engine's."""
         self._host.place.call(files.write_all, {self._bridges: "\n".join(names)})
+
+    def note_forwarding(self) -> None:
+        """The engine has turned the host's forwarding on, so it ends with the engine."""
+        self._host.place.call(files.write_all, {self._forwarding: "1"})
 
     def note_container(self, ident: str, name: str) -> None:
         """A container's network namespace has that name."""
@@ -53,6 +58,9 @@ class Journal:
                     network.remove()
                 except NatlabError as error:  # a person's own container is in it
                     _log.warning("%s of an engine that was killed stays: %s", network.bridge, error)
+        if call(files.read_all, self._forwarding):
+            self._host.forwarding = False
+            self._host.drop_unless_accepted(False)
         call(files.remove_trees, self._directory)
         if names or bridges:
             call(firewall.destroy_bare)

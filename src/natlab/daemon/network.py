@@ -89,6 +89,8 @@ class Network:
     attachable: bool = False
     chosen_subnet: bool = False
     """Whether the client named the subnet: only there can it name addresses."""
+    binding: IPv4Address | None = None
+    """The host's address at which its ports are published unless another one is named."""
     ipam: Mapping[str, Any] = field(default_factory=lambda: {"Driver": "default", "Config": []})
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

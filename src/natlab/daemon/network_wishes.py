@@ -18,6 +18,8 @@ ICC: Final = f"{_BR}enable_icc"
 """The option for whether containers of a network reach each other."""
 MASQUERADE: Final = f"{_BR}enable_ip_masquerade"
 """The option for whether packets take the host's address when they leave it."""
+BINDING: Final = f"{_BR}host_binding_ipv4"
+"""The option for the host's address at which ports are published unless another one is named."""
 BRIDGE_NAME: Final = f"{_BR}name"
 """The option for the bridge's name."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -29,7 +31,7 @@ def default_options(bridge: Bridge) -> dict[str, str]:
         f"{_BR}default_bridge": "true",
         ICC: str(bridge.icc).lower(),
         MASQUERADE: "true",
-        f"{_BR}host_binding_ipv4": "0.0.0.0",
+        BINDING: "0.0.0.0",
         BRIDGE_NAME: bridge.bridge,
         MTU: str(bridge.mtu),
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from natlab.daemon.network import BRIDGE, HOST, NONE, PREDEFINED, Network
 from natlab.daemon.network_wishes import (
+    BINDING,
     BRIDGE_NAME,
     ICC,
     MASQUERADE,
@@ -45,7 +46,12 @@ class Networks:
         bridges = {bridge.bridge: bridge for bridge in host.networks()}
         self._ours = [] if DOCKER0 in bridges else [DOCKER0]
         engine.journal.note_bridges(self._ours)
+        forwarded_before = host.forwarding
         self.docker0 = bridges.get(DOCKER0) or host.add_docker0(icc=icc)
+        self._forwarding_is_ours = host.forwarding and not forwarded_before
+        if self._forwarding_is_ours:
+            engine.journal.note_forwarding()
+            host.drop_unless_accepted()
         self._add_predefined()
 
     def __iter__(self) -> Iterator[Network]:
@@ -157,6 +163,7 @@ class Networks:
             internal=internal,
             attachable=bool(body.get("Attachable")),
             chosen_subnet=chosen,
+            binding=wanted_address(options.get(BINDING), f"{BINDING} address"),
             ipam=wanted_ipam(subnet, gateway, ipam, asked),
             options=options,
             labels=wanted_strings(body, "Labels"),
@@ -231,6 +238,9 @@ class Networks:
         for network in self:
             if network.bridge is not None and network.bridge.bridge in self._ours:
                 self._remove(network)
+        if self._forwarding_is_ours:
+            self._engine.host.forwarding = False
+            self._engine.host.drop_unless_accepted(False)
         if self._table_is_ours:
             self._engine.place.call(firewall.destroy_bare)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from natlab.daemon.container import Container
@@ -51,6 +52,9 @@ class Outward:
         """
         endpoint = gateway_endpoint(container)
         specs = port_specs(container.effective.exposed, container.host_config)
+        binding = endpoint.network.binding if endpoint is not None else None
+        if binding is not None:
+            specs = tuple(replace(s, host_ip=s.host_ip or binding) for s in specs)
         if not specs or endpoint is None or endpoint.address is None:
             return
         try:

@@ -15,6 +15,7 @@ from natlab.engine.publishing import Publishing
 from natlab.errors import NatlabError, UsageError
 from natlab.kernel import firewall, link_facts, links, machine, namespaces
 from natlab.kernel.agent import Namespace
+from natlab.model import firewall as rules
 from natlab.model.addresses import Route, overlap
 from natlab.model.names import check_container_name, check_interface_name, unknown
 from natlab.model.ports import SEED_RANGE, PortRange
@@ -281,6 +282,15 @@ class Host(Node):
     def firewall_ready(self) -> None:
         """Make natlab's nftables table here, if it is not there yet."""
         self.place.call(firewall.create, userland_proxy=self.userland_proxy)
+
+    def drop_unless_accepted(self, on: bool = True) -> None:
+        """Forward nothing but what a rule of natlab's accepts, or everything that no rule drops.
+
+        Docker does the first where it has turned forwarding on itself: a machine that was no
+        router before shall not become one for others. Equivalent to: `iptables -P FORWARD DROP`.
+        """
+        self.firewall_ready()
+        self.place.call(firewall.run, [rules.policy("drop" if on else "accept")])
 
     def filter_bridged_frames(self) -> None:
         """Let FORWARD see what a bridge passes between its own ports (`icc=false` needs it).

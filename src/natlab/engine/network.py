@@ -276,12 +276,19 @@ class Network:
         if not self.icc:
             self.host.filter_bridged_frames()
         specs = list(rules.forward_network(self.bridge, icc=self.icc))
-        for other in self.host.networks():
-            if other.bridge != self.bridge:
-                specs += rules.isolate(self.bridge, other.bridge)
+        others = self._others_bridges()
+        for other in others:
+            specs += rules.isolate(self.bridge, other)
         if self.internal:
             specs += rules.closed(self.bridge, self.subnet)
+        if others and self.host.userland_proxy:
+            standing = self.host.place.call(firewall.keys)
+            left = map(rules.left_to_proxy, (self.bridge, *others))
+            specs += [spec for spec in left if spec.key not in standing]
         self.host.place.call(firewall.add, specs)
+
+    def _others_bridges(self) -> list[str]:
+        return [n.bridge for n in self.host.networks() if n.bridge != self.bridge]
 
     def link(
         self,
@@ -333,8 +340,11 @@ class Network:
         specs += rules.forward_network(self.bridge, icc=True)
         specs += rules.forward_network(self.bridge, icc=False)[-1:]
         specs += rules.closed(self.bridge, self.subnet)
-        for other in self.host.networks():
-            specs += rules.isolate(self.bridge, other.bridge)
+        others = self._others_bridges()
+        for other in others:
+            specs += rules.isolate(self.bridge, other)
+        lone = others if len(others) == 1 else []
+        specs += map(rules.left_to_proxy, (self.bridge, *lone))
         self.host.place.call(firewall.remove, specs)
         self.host.place.call(links.delete, self.bridge)
         self.host.forget(self)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 import json
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from natlab.model.port_index import DESTINATIONS, HAIRPINS, PORTS
 from natlab.model.rule_spec import (
@@ -44,6 +44,7 @@ _COUNTER: Final = '{"counter":null}'
 _ACCEPT: Final = '{"accept":null}'
 _DROP: Final = '{"drop":null}'
 _MASQUERADE: Final = '{"masquerade":null}'
+_RETURN: Final = '{"return":null}'
 _TO_THIS_HOST: Final = match(route_type("daddr"), "local")
 _NOT_LOOPBACK: Final = match(field("ip", "daddr"), prefix(IPv4Network("127.0.0.0/8")), op="!=")
 _ESTABLISHED: Final = match('{"ct":{"key":"state"}}', ["established", "related"], op="in")
@@ -131,6 +132,26 @@ def dnat(  # noqa: PLR0917 - in the order of the command line: where, from, to
         f'{{"dnat":{{"addr":"{to}","port":{to_port}}}}}',
     ]
     return rule("DOCKER", *exprs, entry=PORTS.entry(proto, host_port))
+
+
+def left_to_proxy(bridge: str) -> RuleSpec:
+    """What a network's containers send to published ports of others goes to the userland proxy.
+
+    Rewritten, it would go straight to the other network, from which it is kept away. Each of
+    several networks has one; a lone network has nobody to reach, and its own ports say it already.
+
+    Equivalent to: `iptables -t nat -I DOCKER -i BRIDGE -j RETURN`. Source: moby 20.10,
+    `bridge/setup_ip_tables.go`, `skipDNAT`.
+    """
+    return rule("DOCKER", match(meta("iifname"), bridge), _COUNTER, _RETURN, at="top")
+
+
+def policy(verdict: Literal["accept", "drop"]) -> Expr:
+    """The command that says what becomes of forwarded packets that no rule has decided on.
+
+    Equivalent to: `iptables -P FORWARD DROP`.
+    """
+    return _chain("FORWARD", type="filter", hook="forward", prio=0, policy=verdict)
 
 
 def accept_published(bridge: str, to: IPv4Address, to_port: int, proto: str) -> RuleSpec:
@@ -225,6 +246,8 @@ def forward_network(bridge: str, *, icc: bool = True) -> tuple[RuleSpec, ...]:
 def closed(bridge: str, subnet: IPv4Network) -> tuple[RuleSpec, ...]:
     """An internal network: nothing comes in from outside, and nothing goes out.
 
+    They stand above the drops between networks.
+
     Equivalent to: `iptables -I DOCKER-ISOLATION ! -s SUBNET -o BR -j DROP` and `! -d SUBNET -i BR`.
     Source: moby, `bridge/setup_ip_tables_linux.go`, `setupInternalNetworkRules`.
     """
@@ -233,8 +256,8 @@ def closed(bridge: str, subnet: IPv4Network) -> tuple[RuleSpec, ...]:
     strangers = match(field("ip", "saddr"), inside, op="!=")
     elsewhere = match(field("ip", "daddr"), inside, op="!=")
     return (
-        rule("DOCKER-ISOLATION", coming, strangers, _COUNTER, _DROP),
-        rule("DOCKER-ISOLATION", going, elsewhere, _COUNTER, _DROP),
+        rule("DOCKER-ISOLATION", coming, strangers, _COUNTER, _DROP, at="top"),
+        rule("DOCKER-ISOLATION", going, elsewhere, _COUNTER, _DROP, at="top"),
     )
 
 

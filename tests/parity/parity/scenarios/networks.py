@@ -1,0 +1,181 @@
+"""Networks of one's own."""
+
+from parity.scenario import Flow, Scenario, Type
+
+SCENARIOS = (
+    Scenario(
+        "own-network",
+        "A network of one's own: neighbours, the LAN, a published port.",
+        (
+            "network create blue",
+            "run -d --name web --network blue -p 8080:80 app",
+            "run -d --name two --network blue app",
+        ),
+        ("web:80", "two:80", "outside:9000"),
+        (
+            Flow("two", "web:80"),
+            Flow("two", "outside:9000"),
+            Flow("outside", "host:8080"),
+            Flow("two", "host:8080"),
+            Flow("web", "host:8080"),
+            Flow("host", "localhost:8080"),
+            Flow("host", "web:80"),
+            Flow("web", "two", "icmp"),
+        ),
+    ),
+    Scenario(
+        "two-bridges",
+        "Containers of two bridges: not directly, but through a published port.",
+        (
+            "network create blue",
+            "run -d --name web --network blue -p 8080:80 app",
+            "run -d --name two app",
+        ),
+        ("web:80", "two:80"),
+        (
+            Flow("two", "web:80"),
+            Flow("web", "two:80"),
+            Flow("two", "web", "icmp"),
+            Flow("two", "host:8080"),
+            Flow("two", "docker0:8080"),
+            Flow("two", "172.18.0.1:8080"),
+            Flow("two", "172.18.0.1", "icmp"),
+        ),
+    ),
+    Scenario(
+        "two-bridges-udp",
+        "The same with datagrams.",
+        (
+            "network create blue",
+            "run -d --name web --network blue -p 53:53/udp app",
+            "run -d --name two app",
+        ),
+        ("web:53/udp",),
+        (
+            Flow("two", "web:53", "udp"),
+            Flow("two", "host:53", "udp"),
+            Flow("outside", "host:53", "udp"),
+        ),
+    ),
+    Scenario(
+        "internal",
+        "`--internal`: neighbours only, nothing in and nothing out.",
+        (
+            "network create --internal blue",
+            "run -d --name web --network blue -p 8080:80 app",
+            "run -d --name two --network blue app",
+            "run -d --name three app",
+        ),
+        ("web:80", "outside:9000", "host:9001"),
+        (
+            Flow("two", "web:80"),
+            Flow("two", "outside:9000"),
+            Flow("two", "host:9001"),
+            Flow("two", "172.18.0.1:9001"),
+            Flow("outside", "host:8080"),
+            Flow("host", "localhost:8080"),
+            Flow("host", "web:80"),
+            Flow("three", "web:80"),
+            Flow("web", "outside", "icmp"),
+        ),
+    ),
+    Scenario(
+        "internal-with-a-route",
+        "`--internal`, and routes that lead in and out nevertheless.",
+        ("network create --internal blue", "run -d --name web --network blue app"),
+        ("web:80", "outside:9000"),
+        (
+            Type("ip route replace default via 172.18.0.1", "web"),
+            Flow("outside", "web:80"),
+            Flow("web", "outside:9000"),
+        ),
+        before=(("outside", "ip route add 172.18.0.0/16 via 192.168.33.11"),),
+    ),
+    Scenario(
+        "two-networks",
+        "A container in two networks.",
+        (
+            "network create blue",
+            "network create green",
+            "run -d --name web --network blue -p 8080:80 app",
+            "network connect green web",
+            "run -d --name two --network green app",
+            "run -d --name three --network blue app",
+        ),
+        ("web:80", "outside:9000"),
+        (
+            Flow("two", "web@green:80"),
+            Flow("three", "web@blue:80"),
+            Flow("two", "web@blue:80"),
+            Flow("outside", "host:8080"),
+            Flow("web", "outside:9000"),
+            Flow("two", "host:8080"),
+        ),
+    ),
+    Scenario(
+        "disconnected",
+        "A container that leaves its network.",
+        (
+            "network create blue",
+            "run -d --name web --network blue -p 8080:80 app",
+            "run -d --name two --network blue app",
+        ),
+        ("web:80",),
+        (
+            Flow("outside", "host:8080"),
+            Type("network disconnect blue web"),
+            Flow("outside", "host:8080"),
+            Flow("host", "localhost:8080"),
+            Type("network connect blue web"),
+            Flow("two", "web:80"),
+            Flow("outside", "host:8080"),
+        ),
+    ),
+    Scenario(
+        "no-masquerade",
+        "A network without masquerade: the LAN sees the container's own address.",
+        (
+            "network create -o com.docker.network.bridge.enable_ip_masquerade=false blue",
+            "run -d --name web --network blue -p 8080:80 app",
+        ),
+        ("web:80", "outside:9000", "ubuntu2:9000"),
+        (
+            Flow("web", "outside:9000"),
+            Flow("web", "ubuntu2:9000"),
+            Flow("outside", "host:8080"),
+            Flow("host", "localhost:8080"),
+        ),
+        before=(("outside", "ip route add 172.18.0.0/16 via 192.168.33.11"),),
+    ),
+    Scenario(
+        "chosen-subnet",
+        "A chosen subnet, gateway and address.",
+        (
+            "network create --subnet 10.9.0.0/24 --gateway 10.9.0.254 blue",
+            "run -d --name web --network blue --ip 10.9.0.77 -p 8080:80 app",
+            "run -d --name two --network blue app",
+        ),
+        ("web:80", "outside:9000"),
+        (
+            Flow("two", "10.9.0.77:80"),
+            Flow("two", "10.9.0.254", "icmp"),
+            Flow("outside", "host:8080"),
+            Flow("web", "outside:9000"),
+            Flow("two", "host:8080"),
+        ),
+    ),
+    Scenario(
+        "binding-address",
+        "A network whose ports are published at one address unless told otherwise.",
+        (
+            "network create -o com.docker.network.bridge.host_binding_ipv4=127.0.0.1 blue",
+            "run -d --name web --network blue -p 8080:80 app",
+        ),
+        ("web:80",),
+        (
+            Flow("host", "localhost:8080"),
+            Flow("outside", "host:8080"),
+            Flow("host", "host:8080"),
+        ),
+    ),
+)
