@@ -276,6 +276,12 @@ def test_a_nodes_socket_is_not_inherited_by_programs(lab):
         assert not os.get_inheritable(sock.fileno())
 
 
+def test_a_lab_has_no_ipv6_on_any_host(lab):
+    lab.ubuntu1.add_docker0()
+    for host in lab.hosts.values():
+        assert host.run("ip -6 addr").stdout == ""
+
+
 def test_a_containers_interfaces_have_no_ipv6_as_in_docker(lab):
     web = lab.ubuntu1.add_docker0().add_container("web")
     assert web.run("cat /proc/sys/net/ipv6/conf/*/disable_ipv6").stdout.split() == ["1"] * 4

@@ -32,6 +32,7 @@ _RULES: Final = {0: 255, 32766: 254, 32767: 253}
 
 BASELINE: Final = {
     "net.ipv4.ip_forward": "0",
+    "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.all.forwarding": "0",
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
@@ -120,7 +121,7 @@ def _reset_links() -> None:
     with _tolerated(errno.ENOENT, errno.EINVAL):
         ipr().tc("del", index=lo, root=True)
     links.set_link("lo", state="down", mtu=65536)
-    links.set_link("lo", state="up")  # the kernel gives it 127.0.0.1 and ::1 again
+    links.set_link("lo", state="up")  # the kernel gives it 127.0.0.1 again
 
 
 def _reset_routing() -> None:
