@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from natlab.course.checks import Check, Fail, check
-from natlab.course.client import docker, engine_runs, running, until_it_listens, with_engine
+from natlab.course.client import docker, engine_runs, running, script, until_it_listens, with_engine
 from natlab.course.facts import (
     answers,
     container,
@@ -21,12 +21,15 @@ from natlab.course.facts import (
 )
 from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
+from natlab.course.mounts import mounted_at, own_layer, place_on, union_root
+from natlab.course.writes import arrives, refused, shell, stays, written
 
 __all__ = [
     "Check",
     "Fail",
     "Resident",
     "answers",
+    "arrives",
     "check",
     "container",
     "default_route",
@@ -39,13 +42,22 @@ __all__ = [
     "has_address",
     "iptables_listing",
     "is_up",
+    "mounted_at",
     "no_route",
     "no_rules",
+    "own_layer",
     "own_namespaces",
+    "place_on",
     "plugged_in",
+    "refused",
     "residents",
     "running",
+    "script",
+    "shell",
     "silent",
+    "stays",
+    "union_root",
     "until_it_listens",
     "with_engine",
+    "written",
 ]

@@ -16,6 +16,7 @@ from natlab.kernel import (
     link_facts,
     links,
     machine_made,
+    machine_mounts,
     namespaces,
     processes,
     rtnl,
@@ -99,9 +100,11 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         conntrack.flush()
         syscalls.sethostname(hostname)
         machine_made.rewrite_hosts(hosts)
+        machine_mounts.go_back()
         files.remove_trees(*ENGINE_FILES)
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
+        machine_mounts.remember()
 
 
 def _per_link(name: str) -> dict[str, str]:

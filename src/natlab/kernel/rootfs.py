@@ -29,7 +29,9 @@ STAGE: Final = "/run/natlab/stage"
 
 MACHINE: Final = "/"
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
-OWN: Final = frozenset({"/proc", "/sys", "/dev", "/run", "/tmp"})  # noqa: S108 - no file of ours
+OWN: Final = frozenset(
+    {"/proc", "/sys", "/dev", "/run", "/srv", "/tmp"}  # noqa: S108 - no file of ours
+)
 """What every container has of its own, whatever the machine has there."""
 
 

@@ -1,0 +1,71 @@
+"""Where the files of a container come from: its own layer, a mount, and where that lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from natlab.course.checks import Fail
+from natlab.course.facts import expect
+from natlab.course.writes import written
+from natlab.model import mountinfo
+from natlab.model.mountinfo import MountPoint
+
+if TYPE_CHECKING:
+    from natlab.course.inside import Resident
+    from natlab.engine.node import Node
+
+LAYERS: Final = ("/srv", "/run", "/var/lib/docker")
+"""Where the layers of containers lie on a lab host, whoever made them."""
+
+
+def union_root(inside: Resident, *, hint: str) -> MountPoint:
+    """The container's root, which is to be a union of directories."""
+    root = mountinfo.at(inside.mounts(), "/")
+    kind = root.kind if root else "nothing of its own"
+    if root is None or kind != "overlay":
+        raise Fail(
+            expected=f"the root of {inside.name} is an overlay",
+            actual=f"it is {kind}",
+            hint=hint,
+        )
+    return root
+
+
+def mounted_at(inside: Resident, target: str, *, hint: str) -> MountPoint:
+    """What is mounted at exactly that place in a container."""
+    mounts = inside.mounts()
+    found = mountinfo.at(mounts, target)
+    if found is None:
+        others = [m.target for m in mounts if not m.target.startswith(("/proc", "/sys", "/dev"))]
+        raise Fail(
+            expected=f"something is mounted at {target} in {inside.name}",
+            actual=f"its mounts are {', '.join(sorted(set(others)))}",
+            hint=hint,
+        )
+    return found
+
+
+def place_on(host: Node, mount: MountPoint, *, hint: str) -> str:
+    """Where on its host the directory or file lies that is mounted in a container."""
+    mine = mountinfo.parse(host.run(["cat", "/proc/self/mountinfo"]).stdout)
+    found = mountinfo.path_to(mount, mine)
+    if found is None:
+        raise Fail(
+            expected=f"what is mounted at {mount.target} lies on {host.name}",
+            actual=f"it is a {mount.kind} of its own, which {host.name} does not see",
+            hint=hint,
+        )
+    return found
+
+
+def own_layer(host: Node, inside: Resident, *, hint: str) -> str:
+    """The directory on the host in which the container's own writes in `/` arrive."""
+    with written(inside, "/", hint=hint) as name:
+        paths = host.run(["find", *LAYERS, "-name", name]).stdout.split()
+    expect(
+        paths,
+        expected=f"what {inside.name} writes in / arrives in a directory of {host.name}",
+        actual=f"it is nowhere below {', '.join(LAYERS)}",
+        hint=hint,
+    )
+    return paths[0].removesuffix(f"/{name}")
