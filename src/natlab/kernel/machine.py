@@ -11,6 +11,7 @@ from typing import Final
 
 from natlab.kernel import (
     conntrack,
+    docker_root,
     files,
     firewall,
     link_facts,
@@ -100,6 +101,7 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         syscalls.sethostname(hostname)
         machine_made.rewrite_hosts(hosts)
         files.remove_trees(*ENGINE_FILES)
+        docker_root.renew()
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
 
