@@ -23,6 +23,7 @@ from natlab.daemon.networks import Networks
 from natlab.daemon.plugging import Plugging
 from natlab.daemon.pump import Pump
 from natlab.daemon.transfer import Transfer
+from natlab.daemon.volumes import Volumes
 from natlab.engine.host import Host
 from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel import files
@@ -55,6 +56,8 @@ class Engine:
             undo.callback(self.pump.close)
             self.resolver = Resolver()
             undo.callback(self.resolver.close)
+            self.volumes = Volumes(self)
+            undo.callback(self.volumes.close)
             self.containers = Containers(self)
             self.lives = Lives(self)
             self.execs = Execs(self)
@@ -118,6 +121,7 @@ class Engine:
         self.pump.close()
         self.resolver.close()
         self.layers.close()
+        self.volumes.close()
         self._claim.close()
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from natlab.kernel import (
     conntrack,
+    docker_root,
     files,
     firewall,
     link_facts,
@@ -102,6 +103,7 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         machine_made.rewrite_hosts(hosts)
         machine_mounts.go_back()
         files.remove_trees(*ENGINE_FILES)
+        docker_root.renew()
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
         machine_mounts.remember()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from natlab.kernel import machine_mounts, syscalls
+from natlab.kernel import docker_root, machine_mounts, syscalls
 from natlab.kernel.namespaces import NETNS
 from natlab.kernel.place import Place, registry, standing
 
@@ -20,7 +20,8 @@ alias ls='ls --color=auto'
 def create_machine(hostname: str, programs: dict[str, str], hosts_file: str) -> int:
     """Make a machine: a network, a mount and a UTS namespace; returns its number.
 
-    It has its own `/run` (so its own `/run/netns`), `/srv`, `/sys`, `/etc/hosts` and host name.
+    It has its own `/run` (so its own `/run/netns`), `/srv`, `/var/lib/docker`, `/sys`, `/etc/hosts`
+    and host name.
     Equivalent to: `unshare --net --mount --uts`, then `mount -t tmpfs none /run` and so on.
     """
     before = standing.place
@@ -40,6 +41,7 @@ def _furnish(programs: dict[str, str], hosts_file: str) -> None:
     machine_mounts.add_site()
     mount_sys()
     _make_room_for_names()
+    docker_root.furnish()
     _bind_over("/etc/hosts", hosts_file)
     _bind_over("/etc/resolv.conf", "# the lab has no name server\n")
     programs_dir = Path("/run/natlab/bin")
