@@ -47,6 +47,12 @@ def mounted_at(inside: Resident, target: str, *, hint: str) -> MountPoint:
 
 def place_on(host: Node, mount: MountPoint, *, hint: str) -> str:
     """Where on its host the directory or file lies that is mounted in a container."""
+    expect(
+        not mount.deleted,
+        expected=f"what is mounted at {mount.target} still has a name on {host.name}",
+        actual=f"{mount.root.removesuffix(mountinfo.DELETED)} was removed or replaced there",
+        hint=hint,
+    )
     mine = mountinfo.parse(host.run(["cat", "/proc/self/mountinfo"]).stdout)
     found = mountinfo.path_to(mount, mine)
     if found is None:
@@ -58,13 +64,20 @@ def place_on(host: Node, mount: MountPoint, *, hint: str) -> str:
     return found
 
 
-def own_layer(host: Node, inside: Resident, *, hint: str) -> str:
-    """The directory on the host in which the container's own writes in `/` arrive."""
-    with written(inside, "/", hint=hint) as name:
+def own_layer(host: Node, inside: Resident, directory: str = "/", *, hint: str) -> str:
+    """The directory on the host in which the container's own writes arrive.
+
+    Args:
+        host: Where the container is.
+        inside: The container.
+        directory: Where it writes.
+        hint: What to do if they arrive nowhere.
+    """
+    with written(inside, directory, hint=hint) as name:
         paths = host.run(["find", *LAYERS, "-name", name]).stdout.split()
     expect(
         paths,
-        expected=f"what {inside.name} writes in / arrives in a directory of {host.name}",
+        expected=f"what {inside.name} writes in {directory} arrives in a directory of {host.name}",
         actual=f"it is nowhere below {', '.join(LAYERS)}",
         hint=hint,
     )
