@@ -22,7 +22,7 @@ from natlab.course.facts import (
 from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
 from natlab.course.mounts import mounted_at, own_layer, place_on, union_root
-from natlab.course.writes import arrives, refused, shell, stays, written
+from natlab.course.writes import arrives, reads, refused, shell, stays, written
 
 __all__ = [
     "Check",
@@ -49,6 +49,7 @@ __all__ = [
     "own_namespaces",
     "place_on",
     "plugged_in",
+    "reads",
     "refused",
     "residents",
     "running",
