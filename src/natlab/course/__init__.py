@@ -22,13 +22,14 @@ from natlab.course.facts import (
 from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
 from natlab.course.mounts import mounted_at, own_layer, place_on, union_root
-from natlab.course.writes import arrives, reads, refused, shell, stays, written
+from natlab.course.writes import appended, arrives, reads, refused, shell, stays, written
 
 __all__ = [
     "Check",
     "Fail",
     "Resident",
     "answers",
+    "appended",
     "arrives",
     "check",
     "container",

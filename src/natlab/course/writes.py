@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from natlab.engine.process import Completed
 
 _WRITE: Final = 'cd "$1" && stat -c %y . && echo "$2" >"$2"'
+_APPEND: Final = 'stat -c "%s %y" "$1" && echo "$2" >>"$1"'
+_CUT: Final = 'truncate -s "$2" "$1" && touch -m -d "$3" "$1"'
 _CLEAR: Final = 'cd "$1" && rm -f "$2" && touch -m -d "$3" .'
 
 
@@ -39,6 +41,24 @@ def written(who: Node | Resident, directory: str, *, hint: str) -> Iterator[str]
         yield name
     finally:
         shell(who, _CLEAR, directory, name, done.stdout.strip())
+
+
+@contextlib.contextmanager
+def appended(who: Node | Resident, path: str) -> Iterator[str]:
+    """A line of its own at the end of a file, in place, for the length of a block."""
+    words = f"natlab-{secrets.token_hex(6)}"
+    done = shell(who, _APPEND, path, words)
+    if done.returncode:
+        raise Fail(
+            expected=f"{who.name} can write in {path}",
+            actual=_reason(done),
+            hint=f"make the file, or let {who.name} write in it",
+        )
+    size, _, time = done.stdout.strip().partition(" ")
+    try:
+        yield words
+    finally:
+        shell(who, _CUT, path, size, time)
 
 
 def reads(who: Node | Resident, directory: str, name: str) -> bool:
