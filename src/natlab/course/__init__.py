@@ -21,7 +21,7 @@ from natlab.course.facts import (
 )
 from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
-from natlab.course.mounts import mounted_at, own_layer, place_on, union_root
+from natlab.course.mounts import mounted_at, own_layer, place_on, shown_inside, union_root
 from natlab.course.writes import appended, arrives, reads, refused, shell, stays, written
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "running",
     "script",
     "shell",
+    "shown_inside",
     "silent",
     "stays",
     "union_root",

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from natlab.course.checks import Fail
 from natlab.course.facts import expect
+from natlab.course.inside import Resident, residents
 from natlab.course.writes import written
 from natlab.model import mountinfo
 from natlab.model.mountinfo import MountPoint
 
 if TYPE_CHECKING:
-    from natlab.course.inside import Resident
+    from natlab.engine.host import Host
     from natlab.engine.node import Node
 
 LAYERS: Final = ("/srv", "/run", "/var/lib/docker")
@@ -53,14 +54,26 @@ def place_on(host: Node, mount: MountPoint, *, hint: str) -> str:
         actual=f"{mount.root.removesuffix(mountinfo.DELETED)} was removed or replaced there",
         hint=hint,
     )
-    mine = mountinfo.parse(host.run(["cat", "/proc/self/mountinfo"]).stdout)
-    found = mountinfo.path_to(mount, mine)
+    found = mountinfo.path_to(mount, _mounts(host))
     if found is None:
         raise Fail(
             expected=f"what is mounted at {mount.target} lies on {host.name}",
             actual=f"it is a {mount.kind} of its own, which {host.name} does not see",
             hint=hint,
         )
+    return found
+
+
+def shown_inside(host: Host) -> dict[str, str]:
+    """The places on a host that containers have mounted, each with the name of one that has it."""
+    mine = _mounts(host)
+    found: dict[str, str] = {}
+    for guest in host.containers():
+        for inside in residents(guest):
+            for mount in inside.mounts():
+                place = mountinfo.path_to(mount, mine)
+                if place is not None:
+                    found[place] = guest.name
     return found
 
 
@@ -82,3 +95,7 @@ def own_layer(host: Node, inside: Resident, directory: str = "/", *, hint: str) 
         hint=hint,
     )
     return paths[0].removesuffix(f"/{name}")
+
+
+def _mounts(host: Node) -> list[MountPoint]:
+    return mountinfo.parse(host.run(["cat", "/proc/self/mountinfo"]).stdout)
