@@ -2,6 +2,7 @@
 
 from natlab import Lab
 from natlab.course import (
+    MountPoint,
     Resident,
     appended,
     arrives,
@@ -12,7 +13,6 @@ from natlab.course import (
     running,
     script,
 )
-from natlab.model.mountinfo import MountPoint
 
 SITE, EDITED, REPLACED = "/srv/site", "/srv/edited", "/srv/replaced"
 MADE = """

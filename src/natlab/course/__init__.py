@@ -23,10 +23,12 @@ from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
 from natlab.course.mounts import mounted_at, own_layer, place_on, shown_inside, union_root
 from natlab.course.writes import appended, arrives, reads, refused, shell, stays, written
+from natlab.model.mountinfo import MountPoint
 
 __all__ = [
     "Check",
     "Fail",
+    "MountPoint",
     "Resident",
     "answers",
     "appended",

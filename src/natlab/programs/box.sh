@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # A container made by hand, as step 19 of the course makes it.
 #
 #   box NAME            start one, and print the number of its process
@@ -7,7 +7,7 @@
 # Its image is /srv/base, what it writes is in /srv/NAME/upper, and it has a network namespace called
 # NAME. It sleeps: what it should have besides is mounted with `nsenter -m -t NUMBER mount …`.
 
-set -eu
+set -euo pipefail
 
 if [ $# -eq 0 ]; then
     echo 'usage: box NAME [COMMAND…]' >&2
