@@ -14,7 +14,7 @@ from natlab.course import (
 )
 
 IMAGE = """
-mkdir -p /srv/base/etc /srv/base/usr /srv/base/proc /srv/app
+mkdir -p /srv/base/etc /srv/base/usr /srv/base/dev /srv/base/proc /srv/app
 cp -P /bin /sbin /lib* /srv/base
 echo "a line of the image" >/srv/base/etc/motto
 echo "hello from base" >/srv/base/welcome

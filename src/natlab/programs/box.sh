@@ -27,10 +27,8 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
-if [ ! -d /srv/base ]; then
-    mkdir -p /srv/base/etc /srv/base/usr /srv/base/proc
-    cp -P /bin /sbin /lib* /srv/base
-fi
+mkdir -p /srv/base/etc /srv/base/usr /srv/base/proc /srv/base/dev
+cp -P /bin /sbin /lib* /srv/base
 mkdir -p "/srv/$name/upper" "/srv/$name/work" "/srv/$name/root"
 
 ip netns add "$name"
@@ -39,6 +37,7 @@ ip netns exec "$name" unshare --pid --mount --uts --ipc --fork sh -ec '
     cd "/srv/$0"
     mount -t overlay -o lowerdir=/srv/base,upperdir=upper,workdir=work,userxattr none root
     mount --rbind /usr root/usr
+    mount --rbind /dev root/dev
     mount -t proc none root/proc
     exec chroot root sleep infinity
 ' "$name" </dev/null >/dev/null 2>&1 &
