@@ -70,6 +70,8 @@ class Containers:
             self._undo(container, made)
             raise
         with engine.lock:
+            if not container.auto_remove:
+                engine.volumes.keep(anonymous_names(container))
             self._by_id[container.id] = self._coming.pop(container.id)
         self.tell(container, "create")
         return container, warnings

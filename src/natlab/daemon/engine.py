@@ -38,7 +38,7 @@ class Engine:
     As a context manager it ends with the block: its containers end, its networks go.
     """
 
-    def __init__(self, host: Host, *, icc: bool = True) -> None:
+    def __init__(self, host: Host, *, icc: bool = True, volumes: str | None = None) -> None:
         self.host = host
         self.place = host.place
         self.agent = host.place.agent
@@ -56,7 +56,7 @@ class Engine:
             undo.callback(self.pump.close)
             self.resolver = Resolver()
             undo.callback(self.resolver.close)
-            self.volumes = Volumes(self)
+            self.volumes = Volumes(self, volumes)
             undo.callback(self.volumes.close)
             self.containers = Containers(self)
             self.lives = Lives(self)

@@ -25,8 +25,8 @@ def wanted_points(
     """What a new container is to have mounted; its volumes are not there yet.
 
     Raises:
-        Refusal: it makes no sense (400), a container of `--volumes-from` is not there (404), or
-            the lab host has no such file (400).
+        Refusal: it makes no sense (400), a container of `--volumes-from` or a file of the lab host
+            is not there (400).
     """
     points = gather(config, volumes, _lent(engine, config.get("VolumesFrom") or ()))
     binds = [point.source for point in points if point.kind == "bind" and not point.made]
@@ -41,7 +41,10 @@ def _lent(engine: Engine, specs: Iterable[str]) -> list[MountPoint]:
     lent = []
     for text in specs:
         reference, read_only = parse_volumes_from(text)
-        other = engine.containers.find(reference)
+        try:
+            other = engine.containers.find(reference)
+        except Refusal as error:  # with 404 a client would look for the image
+            raise Refusal(str(error)) from None
         lent += [p.lent(read_only=read_only) for p in other.points if p.shown]
     return lent
 

@@ -6,6 +6,7 @@ nothing can be counted wrongly. What asks or changes who has what holds the engi
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -15,10 +16,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from natlab.daemon.container import Container
-from natlab.errors import NatlabError
+from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel import archives, copy_up, volumes
 from natlab.kernel.archives import Job
 from natlab.kernel.volumes import Volume
+from natlab.kernel.wire import Fd
 from natlab.model import identity
 from natlab.model.mount_points import LOCAL, VOLUMES, MountPoint
 from natlab.model.refusal import Refusal
@@ -34,28 +36,49 @@ _SUFFIX_BYTES = 4
 class Volumes:
     """Every volume of an engine's lab host."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, directory: str | None = None) -> None:
         """Take the host's volumes over.
+
+        Args:
+            engine: Whose they are.
+            directory: Where they are on the machine, if they are to outlive the lab.
 
         Raises:
             NatlabError: another engine has them, or there can be none here.
         """
         self._engine = engine
         self._filling = threading.Lock()
+        self._directory = directory
         try:
-            self._claim = engine.place.call(volumes.settle)
+            self._claim = self._settle()
         except BlockingIOError as error:
             raise NatlabError(
-                f"another engine has the volumes in {VOLUMES}: end that one first"
+                f"another engine has the volumes in {directory or VOLUMES}: end that one first"
             ) from error
         except OSError as error:
-            raise NatlabError(f"{VOLUMES} cannot be made: {error.strerror or error}") from error
+            reason = error.strerror or error
+            raise NatlabError(
+                f"no volumes can be had in {directory or VOLUMES}: {reason}"
+            ) from error
         for said in engine.place.call(volumes.sweep):
             _log.warning("an engine was killed here: %s", said)
+
+    def _settle(self) -> Fd:
+        engine = self._engine
+        if self._directory is None:
+            return engine.place.call(volumes.settle)
+        kept = engine.agent.call(None, volumes.lend, self._directory)
+        try:
+            return engine.place.call(volumes.settle, kept)
+        finally:
+            kept.close()
 
     def close(self) -> None:
         """Let go of the volumes; they stay."""
         self._claim.close()
+        if self._directory is not None:
+            with contextlib.suppress(LabGoneError):
+                self._engine.place.call(volumes.unsettle)
 
     # Which there are
 
@@ -115,6 +138,8 @@ class Volumes:
         driver: str,
         options: Mapping[str, str] | None,
         labels: Mapping[str, str] | None,
+        *,
+        temporary: bool = False,
     ) -> tuple[Volume, bool]:
         wanted = dict(labels) if labels else None
         if not name:
@@ -123,7 +148,9 @@ class Volumes:
         check_driver(name, driver, options or {})
         check_volume_name(name)
         try:
-            made = self._engine.place.call(volumes.create, name, time.time_ns(), wanted)
+            made = self._engine.place.call(
+                volumes.create, name, time.time_ns(), wanted, temporary=temporary
+            )
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise Refusal(
@@ -150,7 +177,13 @@ class Volumes:
     def _provided(self, point: MountPoint, made: list[str]) -> MountPoint:
         if point.kind != "volume" or (point.name and not point.named):  # another container's
             return point
-        volume, new = self._make(point.name, point.driver, point.driver_options, point.labels)
+        volume, new = self._make(
+            point.name,
+            point.driver,
+            point.driver_options,
+            point.labels,
+            temporary=not point.named,
+        )
         if new:
             made.append(volume.name)
         return replace(point, name=volume.name)
@@ -171,6 +204,11 @@ class Volumes:
             job = self._engine.place.call(copy_up.fill, container.tree, wanted)
             left_out: dict[str, list[str]] = archives.finish(job)
         return [_not_copied(name, paths) for name, paths in left_out.items() if paths]
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Let volumes stay when the containers go for which they were made."""
+        if names:
+            self._engine.place.call(volumes.keep, names)
 
     # Their removal
 
@@ -202,7 +240,9 @@ class Volumes:
         """Remove those of the volumes that no container has; what is gone already is fine."""
         with self._engine.lock:
             there = {volume.name for volume in self.all()}
-            jobs = [self._take_away(n) for n in names if n in there and not self.users(n)]
+            found = [name for name in names if name in there]
+            self.keep([name for name in found if self.users(name)])
+            jobs = [self._take_away(name) for name in found if not self.users(name)]
         for job in jobs:
             archives.finish(job)
 

@@ -62,10 +62,12 @@ def move_in(inside: int) -> None:
     name that has been given there meanwhile stays what it is.
     """
     with opened(inside, READY) as ready, opened(inside, DATA) as data:
+        times = _times(os.fstat(ready))
         for name in names(ready):
             with contextlib.suppress(FileExistsError):
                 syscalls.rename_new(ready, name, data)
         like(data, ready)
+        os.utime(data, ns=times)
     shutil.rmtree(READY, dir_fd=inside)
 
 
@@ -84,7 +86,11 @@ def like(fd: int, source: int) -> None:
         if ".overlay." not in name and name != "security.selinux":
             with _tolerated(*tolerated, errno.EOPNOTSUPP):
                 os.setxattr(fd, name, os.getxattr(source, name))
-    os.utime(fd, ns=(info.st_atime_ns, info.st_mtime_ns))
+    os.utime(fd, ns=_times(info))
+
+
+def _times(info: os.stat_result) -> tuple[int, int]:
+    return info.st_atime_ns, info.st_mtime_ns
 
 
 @contextlib.contextmanager

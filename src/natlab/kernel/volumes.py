@@ -1,7 +1,7 @@
 """Volumes on a lab host: directories below `/var/lib/docker/volumes`.
 
     NAME/_data         the volume's files: this is what containers have mounted (0755)
-    NAME/volume.json   when it was made, and its labels
+    NAME/volume.json   when it was made, its labels, and whether it goes with its container
     NAME/.copying      what is being copied from an image; see `natlab.kernel.copy_up`
     NAME/.ready        the same, complete, on its way to _data
     .NAME.new          a volume that is being made
@@ -11,6 +11,10 @@ The directory is the truth: a volume that a person makes there by hand counts as
 with a dot is never a volume's name; after a crash it is a leftover, and `sweep` takes it away (or,
 for `.ready`, to its end). Names are opened beneath the directory without following links, so that
 none leads anywhere else, and nothing is looked at twice.
+
+An anonymous volume of `docker run --rm`, or of a container that is just being made, is noted as
+temporary. Containers end with their engine, so when the next one starts, such a volume is a
+leftover as well.
 """
 
 from __future__ import annotations
@@ -22,11 +26,12 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from natlab.kernel import syscalls
 from natlab.kernel.volume_files import COPYING, READY, move_in, names, opened, root
 from natlab.kernel.wire import Fd
 from natlab.kernel.workers import Job, stand_in_directory, submit
@@ -56,23 +61,50 @@ class Volume:
     labels: Mapping[str, str] | None = None
 
 
-def settle() -> Fd:
+def lend(directory: str) -> Fd:
+    """Make a mount of a directory of the machine, for `settle`; called in the sandbox itself.
+
+    There it has the machine's own name: a lab host has its own `/run` and `/var/lib`.
+    """
+    return Fd(syscalls.clone_mount(directory))
+
+
+def settle(kept: Fd | None = None) -> Fd:
     """Make the directory of volumes if it is missing, and claim it.
 
     The claim lasts as long as the descriptor that is given away.
+
+    Args:
+        kept: A directory of the machine that is to be it, as `lend` gives it.
 
     Raises:
         BlockingIOError: another engine has it.
         OSError: it cannot be made.
     """
     Path(VOLUMES).mkdir(mode=0o701, parents=True, exist_ok=True)
+    mounted = kept is not None and not _is_same(kept.number)
+    if kept is not None and mounted:
+        syscalls.attach_mount(kept.number, VOLUMES)
     fd = os.open(VOLUMES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BaseException:
         os.close(fd)
+        if mounted:
+            syscalls.umount(VOLUMES)
         raise
     return Fd(fd)
+
+
+def _is_same(kept: int) -> bool:
+    """Whether it is there already, as an engine that was killed has left it."""
+    return os.path.samestat(os.fstat(kept), os.stat(VOLUMES))  # noqa: PTH116 - for the comparison
+
+
+def unsettle() -> None:
+    """Let go of a directory of the machine; its volumes stay in it."""
+    if os.path.ismount(VOLUMES):
+        syscalls.umount(VOLUMES)
 
 
 def list_all() -> list[Volume]:
@@ -124,7 +156,9 @@ def _described(name: str, made: int, meta: Mapping[str, Any]) -> Volume:
     )
 
 
-def create(name: str, created: int, labels: Mapping[str, str] | None) -> bool:
+def create(
+    name: str, created: int, labels: Mapping[str, str] | None, *, temporary: bool = False
+) -> bool:
     """Make a volume, whole or not at all; False if it is there already.
 
     Equivalent to: `docker volume create NAME`, or `mkdir -p NAME/_data` in its place.
@@ -133,6 +167,7 @@ def create(name: str, created: int, labels: Mapping[str, str] | None) -> bool:
         name: A valid name.
         created: The time of now, in nanoseconds since 1970.
         labels: What is to be written on it.
+        temporary: Whether it goes with its container, until `keep` is called.
 
     Raises:
         OSError: it cannot be made, as on a full disk.
@@ -145,7 +180,7 @@ def create(name: str, created: int, labels: Mapping[str, str] | None) -> bool:
             os.mkdir(draft, 0o701, dir_fd=directory)
             with opened(directory, draft) as inside:
                 os.mkdir(DATA, 0o755, dir_fd=inside)
-                _write(inside, json.dumps({"Created": created, "Labels": labels}))
+                _write(inside, {"Created": created, "Labels": labels, "Temporary": temporary})
             os.rename(draft, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -154,10 +189,23 @@ def create(name: str, created: int, labels: Mapping[str, str] | None) -> bool:
         return True
 
 
-def _write(inside: int, text: str) -> None:
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(META, flags, 0o600, dir_fd=inside), "w") as file:
-        file.write(text)
+def keep(wanted: Sequence[str]) -> None:
+    """Let volumes stay when their container goes."""
+    with root() as directory:
+        for name in wanted:
+            with opened(directory, name) as inside:
+                meta = _meta(inside)
+                if meta.get("Temporary"):
+                    _write(inside, {**meta, "Temporary": False})
+
+
+def _write(inside: int, meta: Mapping[str, Any]) -> None:
+    """Write down what is known of a volume, whole or not at all."""
+    draft = f"{META}{_NEW}"
+    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(draft, flags, 0o600, dir_fd=inside), "w") as file:
+        json.dump(meta, file)
+    os.rename(draft, META, src_dir_fd=inside, dst_dir_fd=inside)
 
 
 def remove(name: str, ident: str) -> Job:
@@ -217,9 +265,22 @@ def sweep() -> list[str]:
                 what = "made" if name.endswith(_NEW) else "removed"
                 shutil.rmtree(name, dir_fd=directory)
                 said.append(f"took away {name}, a volume that was being {what}")
+            elif is_volume_name(name) and _is_temporary(directory, name):
+                gone = f".{name}{_GONE}"
+                os.rename(name, gone, src_dir_fd=directory, dst_dir_fd=directory)
+                shutil.rmtree(gone, dir_fd=directory)
+                said.append(f"took away volume {name}, which was to go with its container")
             elif _read(directory, name) is not None:
                 said += _sweep_volume(directory, name)
     return said
+
+
+def _is_temporary(directory: int, name: str) -> bool:
+    try:
+        with opened(directory, name) as inside:
+            return _meta(inside).get("Temporary") is True
+    except OSError:  # no directory
+        return False
 
 
 def _sweep_volume(directory: int, name: str) -> list[str]:
