@@ -28,7 +28,7 @@ lint: ## ruff, mypy, and shellcheck where it is installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck tools/*.sh .ci/run; \
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck tools/*.sh src/natlab/programs/*.sh .ci/run; \
 	else echo "shellcheck is not installed: the shell scripts were not checked"; fi
 
 bench: ## time attaching and publishing containers against the raw kernel floor

@@ -11,11 +11,13 @@ from typing import Final
 
 from natlab.kernel import (
     conntrack,
+    docker_root,
     files,
     firewall,
     link_facts,
     links,
     machine_made,
+    machine_mounts,
     namespaces,
     processes,
     rtnl,
@@ -100,9 +102,12 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         conntrack.flush()
         syscalls.sethostname(hostname)
         machine_made.rewrite_files(hosts)
+        machine_mounts.go_back()
         files.remove_trees(*ENGINE_FILES)
+        docker_root.renew()
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
+        machine_mounts.remember()
 
 
 def _per_link(name: str) -> dict[str, str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from natlab.errors import ExecError
-from natlab.kernel import syscalls
+from natlab.kernel import syscalls, volume_files
 from natlab.kernel.inside import Inside
 from natlab.kernel.rootfs import Mount
 
@@ -43,17 +42,28 @@ def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
 
 def _bind(inside: Inside, mount: Mount) -> None:
     """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`."""
+    source = _open_source(mount)
     try:
-        directory = stat.S_ISDIR(Path(mount.source).stat().st_mode)
+        inside.make(mount.target, directory=stat.S_ISDIR(os.fstat(source).st_mode))
+        with inside.at(mount.target) as target:
+            flags = syscalls.MS_BIND | syscalls.MS_REC
+            syscalls.mount(f"/proc/self/fd/{source}", target, flags=flags)
+    finally:
+        os.close(source)
+    if mount.read_only:
+        seal(inside, mount.target)
+
+
+def _open_source(mount: Mount) -> int:
+    """What is to be mounted, held fast: whatever happens to its name meanwhile."""
+    if mount.kind == "volume":
+        return volume_files.open_data(mount.source, mount.subpath)
+    try:
+        return os.open(mount.source, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         raise ExecError(
             f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
         ) from None
-    inside.make(mount.target, directory=directory)
-    with inside.at(mount.target) as target:
-        syscalls.mount(mount.source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
-    if mount.read_only:
-        seal(inside, mount.target)
 
 
 def _tmpfs(inside: Inside, mount: Mount) -> None:
