@@ -305,6 +305,9 @@ def test_read_only_holds_for_what_is_mounted_in_a_bind_too(docker, host, tmp_pat
         for path in ("/data/x", "/data/inner/x"):
             said = docker.refused(f"run --rm {option} busybox touch {path}", code=1)
             assert said.endswith("Read-only file system")
+    mount = f"--mount type=bind,src={tmp_path},dst=/data"
+    docker(f"run --rm {mount},ro,bind-recursive=writable busybox touch /data/inner/x")
+    assert docker(f"run --rm {mount},bind-recursive=disabled busybox ls /data/inner") == ""
     docker(f"run --rm -v {tmp_path}:/data busybox touch /data/inner/x")
     assert host.run(f"ls {tmp_path}/inner").stdout == "x\n"
 

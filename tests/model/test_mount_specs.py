@@ -158,6 +158,14 @@ def mount(kind="", **fields):
             mount("bind", Source="/srv", BindOptions={"CreateMountpoint": True}),
             MountPoint("bind", "/data", "/srv", propagation="rprivate", made=True),
         ),
+        (
+            mount("bind", Source="/srv", ReadOnly=True, BindOptions={"ReadOnlyNonRecursive": True}),
+            MountPoint("bind", "/data", "/srv", propagation="rprivate", read_only=True, deep=False),
+        ),
+        (
+            mount("bind", Source="/srv", BindOptions={"NonRecursive": True}),
+            MountPoint("bind", "/data", "/srv", propagation="rprivate", recursive=False),
+        ),
         (mount("volume"), volume("/data", "")),
         (mount("volume", Source="data"), volume("/data", "data")),
         (mount("volume", Source="data", ReadOnly=True), volume("/data", "data", read_only=True)),

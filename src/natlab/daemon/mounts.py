@@ -63,6 +63,8 @@ def _mount(point: MountPoint) -> Mount:
         kind=point.kind,
         options=point.options,
         subpath=point.subpath,
+        recursive=point.recursive,
+        deep=point.deep,
     )
 
 

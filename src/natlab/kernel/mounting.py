@@ -41,17 +41,17 @@ def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
 
 
 def _bind(inside: Inside, mount: Mount) -> None:
-    """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`."""
+    """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`, and `mount -o remount,bind,ro`."""
     source = _open_source(mount)
     try:
         inside.make(mount.target, directory=stat.S_ISDIR(os.fstat(source).st_mode))
         with inside.at(mount.target) as target:
-            flags = syscalls.MS_BIND | syscalls.MS_REC
+            flags = syscalls.MS_BIND | (syscalls.MS_REC if mount.recursive else 0)
             syscalls.mount(f"/proc/self/fd/{source}", target, flags=flags)
     finally:
         os.close(source)
     if mount.read_only:
-        seal(inside, mount.target)
+        seal(inside, mount.target, deep=mount.deep)
 
 
 def _open_source(mount: Mount) -> int:
@@ -86,10 +86,10 @@ def _tmpfs(inside: Inside, mount: Mount) -> None:
         seal(inside, mount.target)
 
 
-def seal(inside: Inside, path: str) -> None:
+def seal(inside: Inside, path: str, *, deep: bool = True) -> None:
     """Make what is mounted there, and below, read-only."""
     with inside.at(path) as target:
-        syscalls.make_read_only(int(target.rpartition("/")[2]))
+        syscalls.make_read_only(int(target.rpartition("/")[2]), recursive=deep)
 
 
 def seal_trees(mounted: Iterable[str]) -> None:

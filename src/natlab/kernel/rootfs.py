@@ -73,6 +73,8 @@ class Mount:
         kind: `bind`, `volume` or `tmpfs`.
         options: Of a tmpfs, as `mount -o` takes them: `size=64m,mode=1777`.
         subpath: Which directory of a volume; "" for all of it.
+        recursive: Whether what is mounted in the source comes along.
+        deep: Whether that is read-only too, if the mount is.
     """
 
     source: str
@@ -81,6 +83,8 @@ class Mount:
     kind: str = "bind"
     options: str = ""
     subpath: str = ""
+    recursive: bool = True
+    deep: bool = True
 
 
 def assemble(tree: Tree) -> list[str]:

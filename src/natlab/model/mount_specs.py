@@ -98,6 +98,8 @@ def parse_mount(item: Mapping[str, Any]) -> MountPoint:
             _clean(source),
             str(given.get("Propagation") or ""),
             read_only=read_only,
+            recursive=not given.get("NonRecursive"),
+            deep=not given.get("ReadOnlyNonRecursive"),
             made=bool(given.get("CreateMountpoint")),
         )
     given = item.get("VolumeOptions") or {}
