@@ -42,7 +42,7 @@ def on_host(host):
             (table.title, chain.name, rule.matches, rule.statements)
             for table, chain, rule in host.ruleset().rules()
         ],
-        "files": host.run("find /run/natlab/docker /run/docker.sock 2>/dev/null; true").stdout,
+        "files": host.run("find /run/natlab /run/docker.sock 2>/dev/null; true").stdout,
         "sockets": host.run("ss -Hlnptu").stdout,
         "routes": host.run("ip route").stdout.replace(" linkdown", ""),
         "mounts": host.run("cat /proc/mounts").stdout,
@@ -71,11 +71,10 @@ def test_an_engine_that_ends_leaves_nothing(lab, docker_for, machine):
     untouched.pop("temporary files")  # others make some, too
     with DockerEngine(lab.ubuntu1) as engine:
         busy(docker_for(engine))
-        directory = engine.path.parent
-        assert directory.exists()
+        assert engine.path.is_socket()
     after = on_host(lab.ubuntu1)
     assert after == before
-    assert not directory.exists()
+    assert not engine.path.exists()
     assert untouched.items() <= machine().items()
 
 
@@ -143,6 +142,31 @@ class Url:
 
     def __init__(self, process):
         self.env = {"DOCKER_HOST": process.stdout.readline().strip()}
+
+
+_OWN = """
+import sys
+from natlab import DockerEngine, Lab
+with Lab() as lab, DockerEngine(lab.ubuntu1) as engine:
+    print(engine.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_process_leaves_no_file_of_its_engine(script, docker_for, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process = script(_OWN)
+    url = Url(process)
+    docker_for(url)(f"run -d -P {IDLE}")
+    path = Path(url.env["DOCKER_HOST"].removeprefix("unix://"))
+    assert path.is_socket()
+    assert path.stat().st_mode & 0o777 == 0o600
+    process.kill()
+    process.wait()
+    assert not path.exists()
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
     make bench
 
-In each round the client runs the same two commands against both engines, in turn. Printed are
+In each round the client runs the same commands against both engines, in turn. Printed are
 the medians and the ratio; where there is no dockerd, natlab's medians alone.
 """
 
@@ -43,38 +43,46 @@ class Client:
             raise SystemExit(f"docker {' '.join(words)}: {done.stderr.decode()}")
         return done.stdout.decode().strip()
 
-    def run_once(self) -> None:
-        """Run a container that ends at once."""
-        self("run", "--rm", "host", "true")
-
-    def run_and_remove(self) -> None:
-        """Run one that goes on, and remove it."""
-        self("rm", "-f", self("run", "-d", "host", "sleep", "1000"))
+    def remove(self, ident: str) -> None:
+        """Remove a container that runs."""
+        self("rm", "-f", ident)
 
 
-COMMANDS: dict[str, Callable[[Client], None]] = {
-    "docker run --rm host true": Client.run_once,
-    "docker run -d + docker rm -f": Client.run_and_remove,
+LEAVING: dict[str, tuple[str, ...]] = {
+    "docker run -d": ("run", "-d", "host", "sleep", "1000"),
+    "docker run -d -P": ("run", "-d", "-P", "--expose", "80", "host", "sleep", "1000"),
 }
+"""Commands that leave a container behind; its removal is timed apart."""
+ONCE = ("run", "--rm", "host", "true")
 
 
-def timed(command: Callable[[Client], None], client: Client) -> float:
-    """Seconds that it takes."""
+def timed(command: Callable[[], str | None]) -> tuple[float, str]:
+    """Milliseconds that it takes, and what it printed."""
     began = time.perf_counter()
-    command(client)
-    return time.perf_counter() - began
+    said = command()
+    return (time.perf_counter() - began) * 1000, said or ""
+
+
+def round_of(client: Client) -> dict[str, float]:
+    """How long each command takes, once."""
+    found = {"docker run --rm": timed(lambda: client(*ONCE))[0]}
+    for line, words in LEAVING.items():
+        found[line], ident = timed(lambda words=words: client(*words))
+        found[f"docker rm -f of {line.removeprefix('docker ')}"], _ = timed(
+            lambda ident=ident: client.remove(ident)
+        )
+    return found
 
 
 def compare(ours: Client, real: Client | None) -> None:
     """Print the medians of each command."""
-    for line, command in COMMANDS.items():
-        found: dict[Client, list[float]] = {client: [] for client in (ours, real) if client}
-        for number in range(WARM + ROUNDS):
-            for client, times in found.items():
-                seconds = timed(command, client)
-                if number >= WARM:
-                    times.append(seconds)
-        medians = [statistics.median(times) * 1000 for times in found.values()]
+    clients = [client for client in (ours, real) if client]
+    rounds = [[round_of(client) for client in clients] for _ in range(WARM + ROUNDS)][WARM:]
+    for line in rounds[0][0]:
+        medians = [
+            statistics.median(found[number][line] for found in rounds)
+            for number in range(len(clients))
+        ]
         text = f"{line} (median of {ROUNDS} rounds): natlab {medians[0]:.0f} ms"
         if real is not None:
             text += f", dockerd {medians[1]:.0f} ms, ratio {medians[0] / medians[1]:.2f}"

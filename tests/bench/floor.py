@@ -15,7 +15,7 @@ import time
 from natlab.kernel import firewall, rtnl, syscalls
 from natlab.kernel.namespaces import NETNS
 from natlab.kernel.place import nft
-from natlab.model.firewall import RuleSpec
+from natlab.model.rule_spec import RuleSpec
 
 Plan = list[tuple[str, str, str, list[RuleSpec]]]
 

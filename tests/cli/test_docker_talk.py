@@ -73,6 +73,18 @@ def test_signals_go_to_the_program(client):
             assert process.wait(20) == code
 
 
+def test_signals_come_through_though_whoever_started_the_client_blocks_them(client):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        running = client("run --rm busybox sh -c", "trap 'exit 7' TERM; echo up; sleep 9 & wait")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with running as process:
+        read_until(process.stdout, b"up\n")
+        process.terminate()
+        assert process.wait(20) == 7
+
+
 def test_without_sig_proxy_a_signal_ends_the_client_only(client, engine):
     with client("run --sig-proxy=false --name web busybox sh -c", "echo up; sleep 1000") as process:
         read_until(process.stdout, b"up\n")

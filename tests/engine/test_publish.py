@@ -7,6 +7,7 @@ import re
 import pytest
 
 from natlab import NatlabError, UsageError, tcp, udp
+from natlab.model import iptables_view
 from natlab.model.ports import PortRange
 
 HOST = "192.168.33.11"
@@ -207,3 +208,42 @@ def test_a_container_without_an_address_cannot_be_published(lab):
     bare = lab.ubuntu1.add_container("bare")
     with pytest.raises(NatlabError, match="bare has no IPv4 address on eth0: attach it"):
         lab.ubuntu1.publish(bare, "80")
+
+
+def test_many_ports_answer_alike_and_are_listed_like_a_few(lab_without_proxy):
+    lab = lab_without_proxy
+    host = lab.ubuntu1
+    web = host.add_container("web")
+    host.add_docker0().attach(web)
+    published = host.publish(web, "1000-1039:80-119", f"{HOST}:2000:81", "127.0.0.1:2000:81")
+    assert set(host.published()) == {(item, web.ip) for item in published}
+    for client, address, port, inside in (
+        *((lab.outside, HOST, 1000, 80), (lab.outside, HOST, 1039, 119)),
+        *((lab.outside, HOST, 2000, 81), (host, "127.0.0.1", 2000, 81), (web, HOST, 1039, 119)),
+    ):
+        assert tcp(client, address, port, server=web, server_port=inside).outcome == "answered"
+    assert tcp(lab.outside, HOST, 1040, server=web, server_port=80).outcome == "refused"
+    rows = re.findall(r"^ *([0-9]+) .* DNAT .* tcp dpt:(1[0-9]{3})", listing(host), re.MULTILINE)
+    assert len(rows) == 40
+    assert [port for packets, port in rows if packets != "0"] == ["1039", "1000"]
+
+
+def listing(host):
+    return iptables_view.listing(host.ruleset(), "nat")
+
+
+def test_many_ports_are_taken_back_as_they_were_published(lab_without_proxy):
+    host = lab_without_proxy.ubuntu1
+    web = host.add_container("web")
+    host.add_docker0().attach(web)
+    few = host.publish(web, "500")
+    many = host.publish(web, "1000-1039:80-119")
+    again = host.publish(web, "1100-1104:80-84")
+    host.publishing.forget()
+    (last,) = host.publish(web, "1200:80")
+    host.unpublish(web, *again, many[0])
+    assert {item for item, _ in host.published()} == {*few, *many[1:], last}
+    assert tcp(host, HOST, 1200, server=web, server_port=80).outcome == "answered"
+    host.unpublish_all(web.ip)
+    assert host.published() == ()
+    assert "172.17.0.2" not in table(host)

@@ -137,6 +137,19 @@ def test_it_runs_as_the_user_asked_for_where_there_are_others(box, as_root):
     assert "Permission denied" in refused.err
 
 
+def test_it_has_the_limits_that_were_asked_for_and_so_has_what_enters(box):
+    limits = {"nofile": (100, 200), "core": (0, 0)}
+    assert box.sh("ulimit -Sn; ulimit -Hn; ulimit -c", limits=limits).out == "100\n200\n0\n"
+    assert box.sh("ulimit -n").out != "100\n", "those of others are left alone"
+
+
+@pytest.mark.parametrize("limits", [{"nofile": (2, 1)}, {"nofile": (1 << 40, 1 << 40)}])
+def test_a_limit_that_cannot_be_had_is_said_in_one_line(box, limits):
+    with pytest.raises(ExecError, match=r"^error setting rlimit nofile to \d+:\d+: .* only root"):
+        box.run("true", limits=limits)
+    assert box.children() == []
+
+
 def _bounding(box, **options):
     status = box.run("cat", "/proc/self/status", **options).out
     values = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Cap"))

@@ -10,6 +10,7 @@ import pytest
 from natlab import NatlabError, tcp
 from natlab.kernel import firewall
 from natlab.model import firewall as rules
+from natlab.model.port_index import lookups
 
 WEB, DB = IPv4Address("172.17.0.2"), IPv4Address("172.17.0.3")
 ANY = IPv4Address("0.0.0.0")
@@ -29,6 +30,8 @@ EVERY_RULE = {
     "link": list(rules.link("docker0", WEB, DB, 5432, "tcp")),
     "isolation": list(rules.isolate("docker0", "br0")),
 }
+
+EVERY_RULE_OF = {spec.text: spec for specs in EVERY_RULE.values() for spec in specs}
 
 
 @pytest.fixture
@@ -54,6 +57,48 @@ def test_every_rule_is_found_again_by_what_it_says(host, specs):
     assert host.place.call(firewall.remove, specs) == len(specs)
     assert table(host) == before
     assert host.place.call(firewall.remove, specs) == 0
+
+
+INDEXED = {
+    name: [spec.indexed for spec in EVERY_RULE[name]]
+    for name in ("dnat", "dnat at an address", "dnat of sctp", "accept", "hairpin")
+}
+
+
+@pytest.mark.parametrize("specs", INDEXED.values(), ids=INDEXED.keys())
+def test_a_rule_in_an_index_is_found_again_and_takes_its_entry_along(host, specs):
+    looked_up = lookups(specs)
+    host.place.call(firewall.add, [*looked_up, *specs])
+    assert f": jump {specs[0].chain}" in table(host)
+    assert {spec.key for spec in [*looked_up, *specs]} <= host.place.call(firewall.keys)
+    assert host.place.call(firewall.remove, [EVERY_RULE_OF[specs[0].text]]) == 1
+    assert specs[0].chain not in table(host)
+    host.place.call(firewall.add, specs)
+    assert specs[0].chain in table(host)
+
+
+def test_an_entry_of_an_index_stays_as_long_as_one_rule_needs_it(host):
+    one, other = (
+        rules.dnat("docker0", IPv4Address(address), 80, WEB, 80, "tcp").indexed
+        for address in ("10.0.0.1", "10.0.0.2")
+    )
+    host.place.call(firewall.add, [*lookups([one]), one])
+    host.place.call(firewall.add, [other])
+    host.place.call(firewall.remove, [one])
+    assert "tcp . 80 : jump ports-tcp-80" in table(host)
+    assert host.place.call(firewall.keys) >= {other.key}
+    host.place.call(firewall.remove, [other])
+    assert "ports-tcp-80" not in table(host)
+
+
+def test_an_empty_index_is_no_reason_to_keep_the_table(host):
+    spec = rules.dnat("docker0", ANY, 80, WEB, 80, "tcp").indexed
+    host.place.call(firewall.add, [*lookups([spec]), spec])
+    host.place.call(firewall.destroy_bare)
+    assert host.place.call(firewall.exists)
+    host.place.call(firewall.remove, [spec])
+    host.place.call(firewall.destroy_bare)
+    assert not host.place.call(firewall.exists)
 
 
 def test_the_guard_makes_its_chain_and_is_found_again(host):

@@ -27,6 +27,7 @@ iptables -P FORWARD DROP || true
 tc qdisc add dev eth0 root pfifo || true
 hostname somebody
 echo 10.1.1.1 wrong >>/etc/hosts
+echo nameserver 10.1.1.1 >/etc/resolv.conf
 setsid sleep 1000 >/dev/null 2>&1 &
 myapp 8080 >/dev/null 2>&1 &
 """
@@ -42,7 +43,7 @@ nft list ruleset
 ip netns list
 ls -A /run/netns
 hostname
-cat /etc/hosts
+cat /etc/hosts /etc/resolv.conf
 sysctl -a -r '^net\\.ipv4\\.(ip_forward|conf|tcp_timestamps)' 2>/dev/null
 pgrep -c 'sleep|myapp|python'
 true

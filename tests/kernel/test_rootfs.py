@@ -317,6 +317,13 @@ def test_a_user_that_cannot_be_is_refused(user):
         accounts.resolve(user, _ACCOUNTS, _GROUP)
 
 
+def test_groups_are_added_by_number_and_by_name():
+    assert accounts.additional(("logs", "7", "44"), _GROUP) == (44, 7, 44)
+    for name in ("nowhere", "", "-1"):
+        with pytest.raises(ExecError, match=r"^(Unable to find group|uids and gids)"):
+            accounts.additional((name,), _GROUP)
+
+
 def test_whiteouts_are_one_form_for_everybody(tmp_path):
     overlays.make_whiteout(str(tmp_path / "gone"))
     info = (tmp_path / "gone").lstat()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +12,7 @@ from natlab.api.routes import all_routes
 from natlab.api.server import Server
 from natlab.daemon.engine import Engine
 from natlab.engine.host import Host
+from natlab.kernel import files
 
 
 class DockerEngine:
@@ -22,7 +23,8 @@ class DockerEngine:
 
     Args:
         host: The lab host on which containers run.
-        path: Where the socket is made; a directory of its own unless given.
+        path: Where the socket is made. Unless given it is on the lab host, and reached through a
+            descriptor of this process: so it is gone whenever this process is, however it ends.
         icc: Whether containers of the default network reach each other.
 
     Raises:
@@ -31,12 +33,12 @@ class DockerEngine:
 
     def __init__(self, host: Host, path: str | Path | None = None, *, icc: bool = True) -> None:
         with contextlib.ExitStack() as undo:
-            if path is None:
-                directory = tempfile.TemporaryDirectory(prefix="natlab-")
-                undo.callback(directory.cleanup)
-                path = Path(directory.name, "docker.sock")
             self.engine = Engine(host, icc=icc)
             undo.callback(self.engine.close)
+            if path is None:
+                folder = host.place.call(files.open_directory, self.engine.directory)
+                undo.callback(folder.close)
+                path = Path(f"/proc/{os.getpid()}/fd/{folder.number}/docker.sock")
             server = Server(path, all_routes(), self.engine)
             undo.callback(server.close)
             self._undo = undo.pop_all()

@@ -67,9 +67,11 @@ def _handled(
     numbers: Iterable[signal.Signals], handler: Callable[[int, object], object]
 ) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, before)  # whoever started us may block them
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, old in before.items():
             signal.signal(number, old)
 

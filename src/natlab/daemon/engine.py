@@ -26,6 +26,7 @@ from natlab.daemon.transfer import Transfer
 from natlab.engine.host import Host
 from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel import files
+from natlab.kernel.rootfs import STAGE
 
 DIRECTORY: Final = "/run/natlab/docker"
 """Where an engine keeps its files on its lab host; gone with the lab."""
@@ -113,7 +114,7 @@ class Engine:
                 with contextlib.suppress(NatlabError):
                     self.containers.remove(container, force=True)
             self.networks.close()
-            self.place.call(files.remove_trees, self.directory)
+            self.place.call(files.remove_trees, self.directory, STAGE)
         self.events.close()
         self.pump.close()
         self.resolver.close()

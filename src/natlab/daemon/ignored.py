@@ -27,7 +27,6 @@ _IGNORED: Final[Mapping[str, tuple[str, str]]] = {
     "DeviceCgroupRules": ("--device-cgroup-rule", _NO_GROUPS),
     "DeviceRequests": ("--gpus", "natlab has no device drivers"),
     "Devices": ("--device", "natlab gives containers no devices of the machine"),
-    "GroupAdd": ("--group-add", "natlab gives a program the groups of its user only"),
     "Memory": ("--memory", _NO_GROUPS),
     "MemoryReservation": ("--memory-reservation", _NO_GROUPS),
     "NanoCpus": ("--cpus", _NO_GROUPS),
@@ -36,7 +35,6 @@ _IGNORED: Final[Mapping[str, tuple[str, str]]] = {
     "PidMode": ("--pid", _NO_OWN),
     "SecurityOpt": ("--security-opt", "natlab uses no security modules"),
     "StorageOpt": ("--storage-opt", "natlab limits no storage"),
-    "Ulimits": ("--ulimit", "natlab leaves limits as they are"),
     "UTSMode": ("--uts", _NO_OWN),
 }
 _UNLIMITED: Final = (0, -1)

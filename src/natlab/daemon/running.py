@@ -73,6 +73,8 @@ def confinement(engine: Engine, container: Container) -> Confinement:
         env=environment(container, tty=container.tty),
         cwd=container.effective.cwd or "/",
         user=container.effective.user,
+        groups=tuple(config["GroupAdd"] or ()),
+        limits=_limits(config),
         hostname=owner.hostname if owner is not container else container.hostname,
         domainname=str(container.body.get("Domainname") or ""),
         network=place.number if place is not None else None,
@@ -97,6 +99,8 @@ def entry(container: Container, argv: Sequence[str], body: Mapping[str, Any]) ->
         env=env,
         cwd=str(body.get("WorkingDir") or container.effective.cwd or "/"),
         user=str(body.get("User") or container.effective.user),
+        groups=tuple(container.host_config["GroupAdd"] or ()),
+        limits=_limits(container.host_config),
         tty=bool(body.get("Tty")),
         window=_window(body),
         privileged=bool(body.get("Privileged")),
@@ -122,6 +126,12 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
 def _window(settings: Mapping[str, Any]) -> tuple[int, int]:
     rows, columns = settings.get("ConsoleSize") or (0, 0)
     return int(rows), int(columns)
+
+
+def _limits(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """By name, the soft and the hard limit."""
+    limits = config.get("Ulimits") or ()
+    return {str(one.get("Name")): (one.get("Soft", 0), one.get("Hard", 0)) for one in limits}
 
 
 def _capabilities(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

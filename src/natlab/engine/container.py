@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from natlab.engine.node import Node
 from natlab.errors import NatlabError
 from natlab.kernel import conntrack, link_facts, links, machine, namespaces, processes
 from natlab.kernel.agent import Namespace
+from natlab.model.state import Link
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
@@ -59,10 +61,11 @@ class Container(Node):
 
     def host_ends(self) -> dict[str, str]:
         """Its interfaces that are ends of veth pairs, each with the other end on the host."""
+        return self._host_ends(self.links())
+
+    def _host_ends(self, own: Iterable[Link]) -> dict[str, str]:
         there = {link.index: link.name for link in self.host.links() if link.kind == "veth"}
-        return {
-            link.name: there[link.peer_index] for link in self.links() if link.peer_index in there
-        }
+        return {link.name: there[link.peer_index] for link in own if link.peer_index in there}
 
     def prepare(self) -> None:
         """Set up `lo`; let every program here listen at low ports and send pings, as in Docker.
@@ -100,11 +103,12 @@ class Container(Node):
         Args:
             end_programs: False lets programs of others that stand in its namespace live on.
         """
-        addresses = [interface.ip for link in self.links() for interface in link.ipv4]
+        own = self.links()
+        addresses = [interface.ip for link in own for interface in link.ipv4]
         addresses = [address for address in addresses if not address.is_loopback]
         for address in addresses:
             self.host.unpublish_all(address)
-        host_ends = self.host_ends()
+        host_ends = self._host_ends(own)
         if end_programs:
             self.place.agent.call(None, processes.end_all, self.place.number)
         for host_end in host_ends.values():

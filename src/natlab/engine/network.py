@@ -18,6 +18,7 @@ from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
 from natlab.model.addresses import AddressPool, mac_for
 from natlab.model.names import veth_name
+from natlab.model.rule_spec import RuleSpec
 from natlab.model.state import ForwardingEntry
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ class Network:
         child: Container | IPv4Address,
         port: int,
         proto: str,
-    ) -> tuple[rules.RuleSpec, ...]:
+    ) -> tuple[RuleSpec, ...]:
         one, other = (e if isinstance(e, IPv4Address) else e.ip for e in (parent, child))
         return rules.link(self.bridge, one, other, port, proto)
 

@@ -18,17 +18,16 @@ from natlab.engine.process import Process
 from natlab.errors import NatlabError, StaleError, UsageError
 from natlab.kernel import conntrack, firewall, processes, sockets, sysctl
 from natlab.kernel.batch import Call
-from natlab.model import firewall as rules
 from natlab.model.ports import PROTOS, Binding, InUse, PortAllocator, PortRange, PortRequest
 from natlab.model.publish import Published, PublishSpec, parse_publish, publish_order
+from natlab.model.published_rules import Target, is_dnat, wanted
+from natlab.model.rule_spec import Expr, RuleSpec
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
     from natlab.engine.network import Network
 
 _WITH_PROXY = ("tcp", "udp")
-_PORTS_CHAIN: Final = "DOCKER"
-"""Its rules are one for each published port: none of them stands for more than one."""
 _BRIDGED: Final = "net.bridge.bridge-nf-call-iptables"
 
 
@@ -49,7 +48,7 @@ class Publishing:
     ) -> tuple[Published, ...]:
         """Publish ports of the container at an address, all or none."""
         network = self._network_of(address)
-        wanted = _wanted(texts)
+        wanted = _parsed(texts)
         if self._generation != self.host.place.call(firewall.generation):
             self._notice_others()
         while (published := self._try(network, address, wanted, proxy=proxy)) is None:
@@ -105,7 +104,7 @@ class Publishing:
             yield []
             return
         marks = self._ports.marks
-        bindings, published = self._allocate(_wanted(texts), in_use=lambda *_: False)
+        bindings, published = self._allocate(_parsed(texts), in_use=lambda *_: False)
         try:
             yield self._calls(network, address, published)
         except BaseException:
@@ -120,8 +119,7 @@ class Publishing:
     ) -> list[Call]:
         place = self.host.place.number
         taken = [(str(item.host_ip), item.host_port, item.proto) for item in published]
-        dnat = [self._dnat(network.bridge, address, item) for item in published]
-        specs, chains = self._missing(dnat, self._once(network.bridge, address, published))
+        specs, chains = self._wanted(network, address, published)
         options = {"chains": chains, "expected": self._generation}
         return [
             Call(place, sockets.refuse_taken, (taken,)),
@@ -165,8 +163,9 @@ class Publishing:
         host = self.host
         if not host.userland_proxy:
             self._reach_without_proxy(network)
-        dnat = [self._dnat(network.bridge, address, item) for item in published]
-        self._add(dnat, self._once(network.bridge, address, published))
+        specs, chains = self._wanted(network, address, published)
+        now = host.place.call(firewall.add, specs, chains=chains, expected=self._generation)
+        self.settled(specs, now)
         self._flush_udp(published)
         if host.userland_proxy and proxy:
             with contextlib.ExitStack() as undo:
@@ -183,36 +182,21 @@ class Publishing:
         """
         self.host.place.call(sysctl.write_all, _settings(network.bridge))
 
-    def _add(self, specs: list[rules.RuleSpec], once: list[rules.RuleSpec]) -> None:
-        """Add rules in one transaction; what is known to stand is not looked for again."""
-        wanted, chains = self._missing(specs, once)
-        now = self.host.place.call(firewall.add, wanted, chains=chains, expected=self._generation)
-        self.settled(wanted, now)
+    def _wanted(
+        self, network: Network, address: IPv4Address, published: Sequence[Published]
+    ) -> tuple[list[RuleSpec], list[Expr]]:
+        """The rules to add, and the chains they need; what is known to stand is left out."""
+        held = len(self._held)
+        return wanted(self._target(network, address), published, held=held, standing=self._standing)
 
-    def _missing(
-        self, specs: list[rules.RuleSpec], once: list[rules.RuleSpec]
-    ) -> tuple[list[rules.RuleSpec], list[rules.Expr]]:
-        """The rules to add, and the chains that they need."""
-        chain, guard = rules.loopback_guard()
-        wanted = [*(spec for spec in once if spec.key not in self._standing), *specs]
-        return wanted, [chain] if guard in wanted else []
+    def _target(self, network: Network, address: IPv4Address) -> Target:
+        return Target(network.bridge, address, self.host.userland_proxy)
 
-    def settled(self, added: Sequence[rules.RuleSpec], now: int) -> None:
+    def settled(self, added: Sequence[RuleSpec], now: int) -> None:
         """Note what was added, and the generation that came of it."""
         before = self._generation
-        self._standing |= {spec.key for spec in added if spec.chain != _PORTS_CHAIN}
+        self._standing |= {spec.key for spec in added if not is_dnat(spec)}
         self._generation = now if before is not None and now == before + 1 else None
-
-    def _once(
-        self, bridge: str, address: IPv4Address, published: Sequence[Published]
-    ) -> list[rules.RuleSpec]:
-        """The rules that stand once, however much is published."""
-        specs = self._admitting(bridge, address, published)
-        if not self.host.userland_proxy:
-            specs.append(rules.masquerade_local(bridge))
-        if not self.host.userland_proxy or any(item.host_ip.is_loopback for item in published):
-            specs.append(rules.loopback_guard()[1])
-        return specs
 
     def _start_proxy(self, item: Published, address: IPv4Address) -> None:
         if item.proto not in _WITH_PROXY:
@@ -242,27 +226,6 @@ class Publishing:
             number = self.host.place.number
             self.host.place.agent.call(None, processes.end_programs, number, options)
 
-    def _dnat(self, bridge: str, address: IPv4Address, item: Published) -> rules.RuleSpec:
-        return rules.dnat(
-            bridge,
-            IPv4Address(str(item.host_ip)),
-            item.host_port,
-            address,
-            item.container_port,
-            item.proto,
-            userland_proxy=self.host.userland_proxy,
-        )
-
-    def _admitting(
-        self, bridge: str, address: IPv4Address, published: Sequence[Published]
-    ) -> list[rules.RuleSpec]:
-        """The rules that a container's port needs once, however often it is published."""
-        ports = dict.fromkeys((item.container_port, item.proto) for item in published)
-        specs = [rules.accept_published(bridge, address, *port) for port in ports]
-        if not self.host.userland_proxy:
-            specs += [rules.hairpin(address, *port) for port in ports]
-        return specs
-
     def _in_use(self, address: object, port: int, proto: str) -> bool:
         """Whether a program of the host holds a port; found by trying to take it."""
         try:
@@ -283,17 +246,17 @@ class Publishing:
         network = self.host.network_of(address)
         if not published or network is None:
             return
-        bridge = network.bridge
+        target = self._target(network, address)
         for item in published:
             self._end_proxy(item, address)
-        specs = [self._dnat(bridge, address, item) for item in published]
+        specs = [target.dnat(item) for item in published]
         kept = {
             (item.container_port, item.proto)
             for item, to in self.read()
             if to == address and item not in published
         }
         last = [p for p in published if (p.container_port, p.proto) not in kept]
-        specs += self._admitting(bridge, address, last)
+        specs += target.admitting(last)
         self.host.place.call(firewall.remove, specs)
         self._flush_udp(published)
         self._release(set(published))
@@ -346,7 +309,7 @@ def _settings(bridge: str) -> dict[str, str]:
     return {f"net/ipv4/conf/{bridge}/route_localnet": "1", _BRIDGED: "1"}
 
 
-def _wanted(texts: Sequence[str]) -> tuple[PublishSpec, ...]:
+def _parsed(texts: Sequence[str]) -> tuple[PublishSpec, ...]:
     wanted = publish_order(spec for text in texts for spec in parse_publish(text))
     for spec in wanted:
         _refuse_ipv6(spec)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +86,24 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
+def additional(names: Sequence[str], group: str) -> tuple[int, ...]:
+    """Whom `docker run --group-add NAME` means; source: moby/sys/user, `GetAdditionalGroups`.
+
+    Args:
+        names: Numbers, or names of the container's groups.
+        group: The text of its `/etc/group`.
+
+    Raises:
+        ExecError: no such group.
+    """
+    rows = [row for row in _rows(group, _GROUP) if _is_number(row[2])]
+    numbers = {row[0]: int(row[2]) for row in rows}
+    return tuple(
+        numbers[name] if name in numbers else _number(name, f"Unable to find group {name}")
+        for name in names
+    )
+
+
 def _number(text: str, otherwise: str) -> int:
     if not _is_number(text.removeprefix("-")):
         raise ExecError(otherwise)
@@ -109,15 +127,15 @@ class Ids:
         uids, gids = ((own / name).read_text() for name in ("uid_map", "gid_map"))
         return cls(uids, gids, (own / "setgroups").read_text().strip() != "deny")
 
-    def check(self, account: Account) -> None:
-        """Refuse an account that cannot be had here.
+    def check(self, account: Account, added: Sequence[int] = ()) -> None:
+        """Refuse an account, or groups added to it, that cannot be had here.
 
         Raises:
             ExecError: the user or the group has no mapping (user_namespaces(7)).
         """
         for kind, number, ranges in (
             ("user", account.uid, self.uids),
-            ("group", account.gid, self.gids),
+            *(("group", number, self.gids) for number in (account.gid, *added)),
         ):
             if not _is_mapped(number, ranges):
                 raise ExecError(
@@ -131,15 +149,17 @@ def _is_mapped(number: int, ranges: str) -> bool:
     return any(first <= number < first + count for first, _, count in rows)
 
 
-def find(user: str, ids: Ids) -> Account:
-    """Whom USER means in the root where this process stands.
+def find(user: str, groups: Sequence[str], ids: Ids) -> Account:
+    """Whom USER means in the root where this process stands, with more groups besides.
 
     Raises:
         ExecError: no such user or group, or one that cannot be had here.
     """
-    account = resolve(user, _text("/etc/passwd"), _text("/etc/group"))
-    ids.check(account)
-    return account
+    known = _text("/etc/group")
+    account = resolve(user, _text("/etc/passwd"), known)
+    added = additional(groups, known)
+    ids.check(account, added)
+    return replace(account, groups=tuple(dict.fromkeys((*account.groups, *added))))
 
 
 def _text(path: str) -> str:

@@ -14,6 +14,7 @@ from natlab.kernel import capabilities, syscalls
 from natlab.kernel.furnish import furnish
 from natlab.kernel.inside import Inside
 from natlab.kernel.launching import Program, Started, launch
+from natlab.kernel.limits import Limits
 from natlab.kernel.mounting import mount_all, seal_trees
 from natlab.kernel.pidspace import Process, freeze, processes_of, signal_all, thaw
 from natlab.kernel.place import registry, standing
@@ -48,6 +49,9 @@ class Confinement:
     """Made if missing."""
     user: str = ""
     """"", "UID", "UID:GID", "NAME" or "NAME:GROUP", as the container's own files know them."""
+    groups: tuple[str, ...] = ()
+    """More groups, by number or by name in the container's `/etc/group`."""
+    limits: Limits = field(default_factory=dict)
     hostname: str = ""
     """"": the name of the host where the caller stands."""
     domainname: str = ""
@@ -79,6 +83,8 @@ class Entry:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str = "/"
     user: str = ""
+    groups: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=dict)
     tty: bool = False
     window: tuple[int, int] = (0, 0)
     capabilities: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -138,6 +144,8 @@ def _program(spec: Confinement | Entry, *, first: bool = False, init: bool = Fal
         env=spec.env,
         cwd=spec.cwd or "/",
         user=spec.user,
+        groups=spec.groups,
+        limits=spec.limits,
         tty=spec.tty,
         window=spec.window,
         capabilities=capabilities.choose(added, dropped, privileged=spec.privileged),

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from natlab.kernel.wire import Fd
+
 
 def write_all(texts: Mapping[str, str], mode: int = 0o644) -> None:
     """Write files, each over what was in it: who has one mounted sees the new text.
@@ -24,6 +26,16 @@ def make_directories(*names: str) -> None:
     """Make directories, and those above them; already there is fine. Compare: `mkdir -p`."""
     for name in names:
         Path(name).mkdir(parents=True, exist_ok=True)
+
+
+def open_directory(name: str) -> Fd:
+    """Make a directory if it is missing, and hand it over: who has it needs no path to it.
+
+    With it, `/proc/PID/fd/NUMBER` of the process that holds it leads there, from outside the
+    machine too; that way is gone as soon as the process is.
+    """
+    Path(name).mkdir(parents=True, exist_ok=True)
+    return Fd(os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def missing(*names: str) -> list[str]:

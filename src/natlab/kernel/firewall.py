@@ -14,15 +14,9 @@ from typing import Any, Final
 
 from natlab.errors import NatlabError, StaleError
 from natlab.kernel.place import nft, standing
-from natlab.model.firewall import (
-    FAMILY,
-    TABLE,
-    RuleSpec,
-    key,
-    loopback_guard,
-    skeleton,
-    written,
-)
+from natlab.model.firewall import loopback_guard, skeleton
+from natlab.model.port_index import INDEXES, clearing, groundwork
+from natlab.model.rule_spec import FAMILY, TABLE, Entry, RuleSpec, key, written
 
 _GETGEN: Final = 10 << 8 | 16  # subsystem nftables, NFT_MSG_GETGEN
 _GENERATION_AT: Final = 16 + 4 + 4  # behind nlmsghdr, nfgenmsg and the head of NFTA_GEN_ID
@@ -106,12 +100,13 @@ def add(
     """
     if expected is not None and generation() != expected:
         raise StaleError
-    _apply([*map(written, chains), *(spec.add_command for spec in specs)])
+    first = map(written, [*chains, *groundwork(specs)])
+    _apply([*first, *(spec.add_command for spec in specs)])
     return generation()
 
 
 def keys() -> set[str]:
-    """The rules of our table, each as `model.firewall.key` writes it."""
+    """The rules of our table, each as `model.rule_spec.key` writes it."""
     return {key(rule["chain"], rule["expr"]) for rule in _rules()}
 
 
@@ -132,19 +127,33 @@ def remove(specs: Sequence[RuleSpec]) -> int:
     """Delete rules, each once, in one transaction; returns how many were there.
 
     A rule is found by what it says, in the kernel's own list, so that the rules of another
-    process and those of this one are alike. Equivalent to: `nft delete rule … handle N`.
+    process and those of this one are alike; one that an index leads to is found there, and an
+    entry of an index goes with its last rule. Equivalent to: `nft delete rule … handle N`.
     """
-    wanted = [spec.key for spec in specs]
-    doomed = []
-    for rule in _rules():
-        found = key(rule["chain"], rule["expr"])
-        if found in wanted:
-            wanted.remove(found)
-            place = {key: rule[key] for key in ("family", "table", "chain", "handle")}
-            doomed.append({"delete": {"rule": place}})
+    wanted: dict[str, list[int]] = {}
+    for number, spec in enumerate(specs):
+        for text in dict.fromkeys((spec.key, spec.indexed.key)):
+            wanted.setdefault(text, []).append(number)
+    standing, left, done = _rules(), Counter[str](), set[int]()
+    doomed, entries = [], dict[str, Entry]()
+    for rule in standing:
+        chain = rule["chain"]
+        left[chain] += 1
+        waiting = [n for n in wanted.get(key(chain, rule["expr"]), ()) if n not in done]
+        if not waiting:
+            continue
+        done.add(waiting[0])
+        left[chain] -= 1
+        place = {name: rule[name] for name in ("family", "table", "chain", "handle")}
+        doomed.append({"delete": {"rule": place}})
+        entry = specs[waiting[0]].entry
+        if entry is not None and entry.chain == chain:
+            entries[chain] = entry
+    for chain, entry in entries.items():
+        doomed += clearing(entry) if not left[chain] else ()
     if doomed:
         run(doomed)
-    return len(doomed)
+    return len(done)
 
 
 def _rules() -> list[dict[str, Any]]:
@@ -172,5 +181,6 @@ def destroy_bare() -> None:
         command["add"]["rule"]["chain"] for command in skeleton() if "rule" in command["add"]
     )
     own[guard.chain] += 1
+    own.update(index.chain for index in INDEXES.values())
     if Counter(rule["chain"] for rule in _rules()) <= own:
         destroy()

@@ -24,11 +24,13 @@ from natlab.kernel import (
     capabilities,
     guard,
     init,
+    limits,
     lookup,
     processes,
     syscalls,
     terminals,
 )
+from natlab.kernel.limits import Limits
 from natlab.kernel.wire import Fd
 
 _TERMINAL: Final = b"t"
@@ -43,6 +45,8 @@ class Program:
     env: Mapping[str, str]
     cwd: str
     user: str
+    groups: tuple[str, ...]
+    limits: Limits
     tty: bool
     window: tuple[int, int]
     capabilities: frozenset[str]
@@ -181,7 +185,7 @@ def _tell(theirs: socket.socket, error: BaseException) -> None:
 
 def _run(program: Program, stdio: list[int], theirs: socket.socket, ids: accounts.Ids) -> NoReturn:
     """The steps of runc's init, in its order (runc, libcontainer/standard_init_linux.go)."""
-    account = accounts.find(program.user, ids)
+    account = accounts.find(program.user, program.groups, ids)
     env = {"HOME": account.home, **program.env}
     os.setsid()
     if program.tty:
@@ -191,6 +195,7 @@ def _run(program: Program, stdio: list[int], theirs: socket.socket, ids: account
     for number, fd in enumerate(stdio):
         os.dup2(fd, number)
     syscalls.close_at_exec(_STDIO)
+    limits.apply(program.limits)
     capabilities.keep_only(program.capabilities)
     accounts.become(account, ids)
     syscalls.die_with_parent(signal.SIGKILL)

@@ -56,7 +56,7 @@ BASELINE: Final = {
 (`net.core.devconf_inherit_init_net`), which may be a Docker host itself."""
 
 
-ENGINE_FILES: Final = ("/run/natlab/docker", "/run/docker.sock")
+ENGINE_FILES: Final = ("/run/natlab/docker", "/run/natlab/stage", "/run/docker.sock")
 """What an engine keeps on its host, and leaves there when it is killed."""
 
 
@@ -98,7 +98,7 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         sysctl.write_all(BASELINE | _per_link("lo"))
         conntrack.flush()
         syscalls.sethostname(hostname)
-        machine_made.rewrite_hosts(hosts)
+        machine_made.rewrite_files(hosts)
         files.remove_trees(*ENGINE_FILES)
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)

@@ -11,6 +11,7 @@ from natlab.kernel.place import Place, registry, standing
 
 _SAFE: Final = syscalls.MS_NOSUID | syscalls.MS_NODEV
 
+_NO_NAME_SERVER: Final = "# the lab has no name server\n"
 _BASHRC: Final = """PS1='\\u@${NATLAB_NODE:-\\h}:\\w\\$ '
 alias ls='ls --color=auto'
 """
@@ -40,7 +41,7 @@ def _furnish(programs: dict[str, str], hosts_file: str) -> None:
     mount_sys()
     _make_room_for_names()
     _bind_over("/etc/hosts", hosts_file)
-    _bind_over("/etc/resolv.conf", "# the lab has no name server\n")
+    _bind_over("/etc/resolv.conf", _NO_NAME_SERVER)
     programs_dir = Path("/run/natlab/bin")
     programs_dir.mkdir(parents=True)
     Path("/run/natlab/bashrc").write_text(_BASHRC)
@@ -74,11 +75,12 @@ def mount_sys() -> None:
         return
 
 
-def rewrite_hosts(text: str) -> None:
-    """Give the machine in which the caller stands its first `/etc/hosts` again."""
-    source = _source("/etc/hosts")
-    if source.is_file():
-        source.write_text(text)
+def rewrite_files(hosts_file: str) -> None:
+    """Give the machine in which the caller stands its first `/etc/hosts` and resolv.conf again."""
+    for target, text in (("/etc/hosts", hosts_file), ("/etc/resolv.conf", _NO_NAME_SERVER)):
+        source = _source(target)
+        if source.is_file():
+            source.write_text(text)
 
 
 def _source(target: str) -> Path:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 from typing import Final
 
 from natlab.model.diagnosis import Finding
-from natlab.model.firewall import FAMILY, TABLE
+from natlab.model.rule_spec import FAMILY, TABLE
 from natlab.model.ruleset import Ruleset, Table
 from natlab.model.state import RouteEntry
 

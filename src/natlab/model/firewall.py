@@ -1,7 +1,6 @@
 """NAT and filter rules as values: what natlab puts into a host's one table, before it is applied.
 
-The table is `ip natlab`; its chains have Docker's names. A rule is an nftables JSON expression
-list (libnftables-json(5)) with the chain it belongs to and the end of the chain it joins.
+The table is `ip natlab`; its chains have Docker's names.
 
     PREROUTING   nat         to an address of this host → DOCKER
     OUTPUT       nat         the same for what the host itself sends, 127.0.0.0/8 left out
@@ -22,90 +21,33 @@ from __future__ import annotations
 import functools
 import json
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
-FAMILY: Final = "ip"
-TABLE: Final = "natlab"
+from natlab.model.port_index import DESTINATIONS, HAIRPINS, PORTS
+from natlab.model.rule_spec import (
+    FAMILY,
+    TABLE,
+    Expr,
+    RuleSpec,
+    field,
+    jump,
+    match,
+    meta,
+    prefix,
+    route_type,
+    rule,
+)
+
 POLICY_COMMENT: Final = "policy"
-
-Expr = dict[str, Any]
-
-
-class RuleSpec(NamedTuple):
-    """One rule to be: its chain, what it says, and the end of the chain where it is put."""
-
-    chain: str
-    text: str
-    """Its expressions as `written` writes them, which is what libnftables reads too."""
-    at: Literal["top", "end"] = "end"
-
-    @property
-    def key(self) -> str:
-        """What it says, in a form that is the same for the rule that the kernel lists."""
-        return f"{self.chain} {self.text}"
-
-    @property
-    def exprs(self) -> list[Expr]:
-        """Its expressions."""
-        exprs: list[Expr] = json.loads(self.text)
-        return exprs
-
-    @property
-    def add_command(self) -> str:
-        """The libnftables command that adds it, as JSON."""
-        verb = "insert" if self.at == "top" else "add"
-        head = f'"family":"{FAMILY}","table":"{TABLE}","chain":"{self.chain}"'
-        return f'{{"{verb}":{{"rule":{{{head},"expr":{self.text}}}}}}}'
-
-
-def rule(chain: str, *exprs: str, at: Literal["top", "end"] = "end") -> RuleSpec:
-    """A rule of these expressions, each as text.
-
-    Raises:
-        ValueError: there are none.
-    """
-    if not exprs:
-        raise ValueError(f"a rule of chain {chain} without expressions")
-    return RuleSpec(chain, f"[{','.join(exprs)}]", at)
-
-
-written: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-"""Expressions as text: names in order, no spaces. This module's own are written so at once."""
-
-
-def _match(left: str, right: Any, op: str = "==") -> str:
-    value = str(right) if isinstance(right, int) else written(right)
-    return f'{{"match":{{"left":{left},"op":"{op}","right":{value}}}}}'
-
-
-def _meta(key: str) -> str:
-    return f'{{"meta":{{"key":"{key}"}}}}'
-
-
-def _field(protocol: str, field: str) -> str:
-    return f'{{"payload":{{"field":"{field}","protocol":"{protocol}"}}}}'
-
-
-def _route_type(field: str) -> str:
-    return f'{{"fib":{{"flags":["{field}"],"result":"type"}}}}'
-
-
-def _jump(target: str) -> str:
-    return f'{{"jump":{{"target":"{target}"}}}}'
-
-
-def _prefix(network: IPv4Network) -> Expr:
-    return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
-
 
 _COUNTER: Final = '{"counter":null}'
 _ACCEPT: Final = '{"accept":null}'
 _DROP: Final = '{"drop":null}'
 _MASQUERADE: Final = '{"masquerade":null}'
 _RETURN: Final = '{"return":null}'
-_TO_THIS_HOST: Final = _match(_route_type("daddr"), "local")
-_NOT_LOOPBACK: Final = _match(_field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")), op="!=")
-_ESTABLISHED: Final = _match('{"ct":{"key":"state"}}', ["established", "related"], op="in")
+_TO_THIS_HOST: Final = match(route_type("daddr"), "local")
+_NOT_LOOPBACK: Final = match(field("ip", "daddr"), prefix(IPv4Network("127.0.0.0/8")), op="!=")
+_ESTABLISHED: Final = match('{"ct":{"key":"state"}}', ["established", "related"], op="in")
 
 
 def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
@@ -125,10 +67,10 @@ def skeleton(*, userland_proxy: bool = True) -> list[Expr]:
         commands.append(_chain(name, type=kind, hook=hook, prio=priority, policy="accept"))
     output = () if not userland_proxy else (_NOT_LOOPBACK,)
     commands += [
-        _rule("PREROUTING", _TO_THIS_HOST, _COUNTER, _jump("DOCKER")),
-        _rule("OUTPUT", *output, _TO_THIS_HOST, _COUNTER, _jump("DOCKER")),
-        _rule("FORWARD", _COUNTER, _jump("DOCKER-ISOLATION")),
-        _rule("FORWARD", _COUNTER, _jump("DOCKER-FORWARD")),
+        _rule("PREROUTING", _TO_THIS_HOST, _COUNTER, jump("DOCKER")),
+        _rule("OUTPUT", *output, _TO_THIS_HOST, _COUNTER, jump("DOCKER")),
+        _rule("FORWARD", _COUNTER, jump("DOCKER-ISOLATION")),
+        _rule("FORWARD", _COUNTER, jump("DOCKER-FORWARD")),
     ]
     commands += [_policy_counter(c) for c in ("PREROUTING", "OUTPUT", "POSTROUTING", "FORWARD")]
     return commands
@@ -155,8 +97,8 @@ def masquerade(subnet: IPv4Network, bridge: str) -> RuleSpec:
     """
     return rule(
         "POSTROUTING",
-        _match(_field("ip", "saddr"), _prefix(subnet)),
-        _match(_meta("oifname"), bridge, op="!="),
+        match(field("ip", "saddr"), prefix(subnet)),
+        match(meta("oifname"), bridge, op="!="),
         _COUNTER,
         _MASQUERADE,
         at="top",
@@ -181,15 +123,15 @@ def dnat(  # noqa: PLR0917 - in the order of the command line: where, from, to
     """
     exprs: list[str] = []
     if userland_proxy:
-        exprs.append(_match(_meta("iifname"), bridge, op="!="))
+        exprs.append(match(meta("iifname"), bridge, op="!="))
     if int(host_ip):
-        exprs.append(_match(_field("ip", "daddr"), str(host_ip)))
+        exprs.append(match(field("ip", "daddr"), str(host_ip)))
     exprs += [
-        _match(_field(proto, "dport"), host_port),
+        match(field(proto, "dport"), host_port),
         _COUNTER,
         f'{{"dnat":{{"addr":"{to}","port":{to_port}}}}}',
     ]
-    return rule("DOCKER", *exprs)
+    return rule("DOCKER", *exprs, entry=PORTS.entry(proto, host_port))
 
 
 def left_to_proxy(bridge: str) -> RuleSpec:
@@ -201,7 +143,7 @@ def left_to_proxy(bridge: str) -> RuleSpec:
     Equivalent to: `iptables -t nat -I DOCKER -i BRIDGE -j RETURN`. Source: moby 20.10,
     `bridge/setup_ip_tables.go`, `skipDNAT`.
     """
-    return rule("DOCKER", _match(_meta("iifname"), bridge), _COUNTER, _RETURN, at="top")
+    return rule("DOCKER", match(meta("iifname"), bridge), _COUNTER, _RETURN, at="top")
 
 
 def policy(verdict: Literal["accept", "drop"]) -> Expr:
@@ -219,13 +161,14 @@ def accept_published(bridge: str, to: IPv4Address, to_port: int, proto: str) -> 
     """
     return rule(
         "DOCKER-FORWARD",
-        _match(_meta("iifname"), bridge, op="!="),
-        _match(_meta("oifname"), bridge),
-        _match(_field("ip", "daddr"), str(to)),
-        _match(_field(proto, "dport"), to_port),
+        match(meta("iifname"), bridge, op="!="),
+        match(meta("oifname"), bridge),
+        match(field("ip", "daddr"), str(to)),
+        match(field(proto, "dport"), to_port),
         _COUNTER,
         _ACCEPT,
         at="top",
+        entry=DESTINATIONS.entry(to, proto, to_port),
     )
 
 
@@ -236,12 +179,13 @@ def hairpin(address: IPv4Address, port: int, proto: str) -> RuleSpec:
     """
     return rule(
         "POSTROUTING",
-        _match(_field("ip", "saddr"), str(address)),
-        _match(_field("ip", "daddr"), str(address)),
-        _match(_field(proto, "dport"), port),
+        match(field("ip", "saddr"), str(address)),
+        match(field("ip", "daddr"), str(address)),
+        match(field(proto, "dport"), port),
         _COUNTER,
         _MASQUERADE,
         at="top",
+        entry=HAIRPINS.entry(address, proto, port),
     )
 
 
@@ -252,10 +196,10 @@ def masquerade_local(bridge: str) -> RuleSpec:
     Equivalent to: `iptables -t nat -A POSTROUTING -o BRIDGE -m addrtype --src-type LOCAL
     -j MASQUERADE`.
     """
-    from_here = _match(_route_type("saddr"), "local")
+    from_here = match(route_type("saddr"), "local")
     return rule(
         "POSTROUTING",
-        _match(_meta("oifname"), bridge),
+        match(meta("oifname"), bridge),
         from_here,
         _COUNTER,
         _MASQUERADE,
@@ -278,8 +222,8 @@ def loopback_guard() -> tuple[Expr, RuleSpec]:
     Source: moby 41872, 45610; moby has one such rule for each port at a loopback address.
     """
     chain = _chain("raw-PREROUTING", type="filter", hook="prerouting", prio=-300, policy="accept")
-    loopback = _match(_field("ip", "daddr"), _prefix(IPv4Network("127.0.0.0/8")))
-    from_outside = _match(_meta("iifname"), "lo", op="!=")
+    loopback = match(field("ip", "daddr"), prefix(IPv4Network("127.0.0.0/8")))
+    from_outside = match(meta("iifname"), "lo", op="!=")
     return chain, rule("raw-PREROUTING", from_outside, loopback, _COUNTER, _DROP)
 
 
@@ -290,8 +234,8 @@ def forward_network(bridge: str, *, icc: bool = True) -> tuple[RuleSpec, ...]:
     iptables -A FORWARD -i BR ! -o BR -j ACCEPT; iptables -A FORWARD -i BR -o BR -j ACCEPT` (DROP
     with `--icc=false`).
     """
-    into, out = _match(_meta("oifname"), bridge), _match(_meta("iifname"), bridge)
-    away = _match(_meta("oifname"), bridge, op="!=")
+    into, out = match(meta("oifname"), bridge), match(meta("iifname"), bridge)
+    away = match(meta("oifname"), bridge, op="!=")
     return (
         rule("DOCKER-FORWARD", into, _ESTABLISHED, _COUNTER, _ACCEPT),
         rule("DOCKER-FORWARD", out, away, _COUNTER, _ACCEPT),
@@ -307,10 +251,10 @@ def closed(bridge: str, subnet: IPv4Network) -> tuple[RuleSpec, ...]:
     Equivalent to: `iptables -I DOCKER-ISOLATION ! -s SUBNET -o BR -j DROP` and `! -d SUBNET -i BR`.
     Source: moby, `bridge/setup_ip_tables_linux.go`, `setupInternalNetworkRules`.
     """
-    inside = _prefix(subnet)
-    coming, going = _match(_meta("oifname"), bridge), _match(_meta("iifname"), bridge)
-    strangers = _match(_field("ip", "saddr"), inside, op="!=")
-    elsewhere = _match(_field("ip", "daddr"), inside, op="!=")
+    inside = prefix(subnet)
+    coming, going = match(meta("oifname"), bridge), match(meta("iifname"), bridge)
+    strangers = match(field("ip", "saddr"), inside, op="!=")
+    elsewhere = match(field("ip", "daddr"), inside, op="!=")
     return (
         rule("DOCKER-ISOLATION", coming, strangers, _COUNTER, _DROP, at="top"),
         rule("DOCKER-ISOLATION", going, elsewhere, _COUNTER, _DROP, at="top"),
@@ -326,14 +270,14 @@ def link(
     -j ACCEPT` and the same with `-s CHILD -d PARENT --sport PORT`. Source: moby, `bridge/link.go`.
     """
 
-    def way(src: IPv4Address, dst: IPv4Address, field: str) -> RuleSpec:
+    def way(src: IPv4Address, dst: IPv4Address, side: str) -> RuleSpec:
         return rule(
             "DOCKER-FORWARD",
-            _match(_meta("iifname"), bridge),
-            _match(_meta("oifname"), bridge),
-            _match(_field("ip", "saddr"), str(src)),
-            _match(_field("ip", "daddr"), str(dst)),
-            _match(_field(proto, field), port),
+            match(meta("iifname"), bridge),
+            match(meta("oifname"), bridge),
+            match(field("ip", "saddr"), str(src)),
+            match(field("ip", "daddr"), str(dst)),
+            match(field(proto, side), port),
             _COUNTER,
             _ACCEPT,
             at="top",
@@ -350,25 +294,10 @@ def isolate(one: str, other: str) -> tuple[RuleSpec, ...]:
     return tuple(
         rule(
             "DOCKER-ISOLATION",
-            _match(_meta("iifname"), a),
-            _match(_meta("oifname"), b),
+            match(meta("iifname"), a),
+            match(meta("oifname"), b),
             _COUNTER,
             _DROP,
         )
         for a, b in ((one, other), (other, one))
     )
-
-
-def key(chain: str, exprs: Any) -> str:
-    """A rule as text: equal for two rules of one chain that say the same."""
-    return f"{chain} {written(canonical(exprs))}"
-
-
-def canonical(exprs: Any) -> Any:
-    """Expressions without what the kernel counts, so that a rule compares equal to itself."""
-    if isinstance(exprs, dict):
-        return {key: None if key == "counter" else canonical(value) for key, value in exprs.items()}
-    if isinstance(exprs, (list, tuple)):
-        plain = [canonical(item) for item in exprs]
-        return sorted(plain) if plain and all(isinstance(i, str) for i in plain) else plain
-    return exprs

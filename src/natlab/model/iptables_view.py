@@ -25,6 +25,7 @@ from typing import Literal
 from natlab.errors import UsageError
 from natlab.model.iptables_layout import Style
 from natlab.model.iptables_row import row_of
+from natlab.model.port_index import led, spread
 from natlab.model.ruleset import Chain, Counter, Ruleset, Table
 
 TableName = Literal["nat", "filter", "mangle", "raw"]
@@ -109,7 +110,12 @@ def _members(table: Table, name: str) -> list[Chain]:
         for chain in table.chains
         if chain.name not in from_anywhere and name in _places_of_orphan(table, chain)
     ]
-    return [chain for chain in table.chains if chain.name in reached or chain in orphans]
+    inline = {name for chain in table.chains for rule in chain.rules for name in led(table, rule)}
+    return [
+        chain
+        for chain in table.chains
+        if (chain.name in reached or chain in orphans) and chain.name not in inline
+    ]
 
 
 def _reached(table: Table, chains: Iterable[Chain]) -> set[str]:
@@ -142,7 +148,8 @@ def _in_order(members: list[Chain], name: str) -> Iterator[Chain]:
 
 
 def _chain(table: Table, chain: Chain, style: Style) -> str:
-    rules = chain.rules if chain.policy_counter is None else chain.rules[:-1]
+    rules = spread(table, chain)
+    rules = rules if chain.policy_counter is None else rules[:-1]
     rows = (style.row(row_of(rule), number) for number, rule in enumerate(rules, start=1))
     return "".join(
         f"{line}\n" for line in (_heading(table, chain, style), style.column_titles(), *rows)
