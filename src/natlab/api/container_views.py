@@ -10,7 +10,7 @@ from natlab.daemon.container import Container
 from natlab.daemon.engine import Engine
 from natlab.daemon.mounts import wanted_mounts
 from natlab.daemon.names import dns_names
-from natlab.daemon.network import Endpoint
+from natlab.daemon.network import NONE, Endpoint
 from natlab.kernel.confine import Process
 from natlab.model.container_status import format_time, status_text
 from natlab.model.port_bindings import ports_list, ports_map
@@ -196,7 +196,8 @@ def _network_settings(container: Container) -> dict[str, Any]:
 
 def _shown_ports(container: Container) -> tuple[str, ...]:
     """Exposed ports are shown while the container has a network of its own."""
-    return container.effective.exposed if container.sandbox is not None else ()
+    has_one = container.sandbox is not None and container.network_mode != NONE
+    return container.effective.exposed if has_one else ()
 
 
 def _networks(container: Container) -> dict[str, Any]:

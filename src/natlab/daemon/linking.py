@@ -81,8 +81,8 @@ def hosts_lines(container: Container) -> list[HostsLine]:
     lines = []
     for link in container.links:
         if link.address is not None:
-            names = (link.alias, link.child.hostname, link.child.name)
-            lines.append(HostsLine(link.address, tuple(dict.fromkeys(names))))
+            child = link.child
+            lines.append(HostsLine.of_link(link.address, link.alias, child.hostname, child.name))
     return lines
 
 

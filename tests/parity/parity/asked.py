@@ -72,10 +72,10 @@ NETWORK_ADDRESSES = Facts(
             "network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' three",
             "network create four",
             "network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' four",
+            "run -d --name ff --network small --ip 10.5.0.2 app",
             *(f"run -d --name s{n} --network small app" for n in range(2, 7)),
             "inspect -f '{{.NetworkSettings.Networks.small.IPAddress}}' s2",
             "inspect -f '{{.NetworkSettings.Networks.small.IPAddress}}' s5",
-            "run -d --name ff --network small --ip 10.5.0.3 app",
             "run -d --name gg --network small --ip 10.9.0.3 app",
             "run -d --name hh --network one --ip 172.18.0.77 app",
             "run -d --name ii --ip 172.17.0.77 app",
@@ -183,6 +183,7 @@ COLUMNS = Facts(
             "ps -a --filter status=created --format '{{.Names}}'",
             "ps -a --filter network=none --format '{{.Names}} {{.Networks}}'",
             "ps -a --filter publish=8000 --format '{{.Names}}'",
+            "ps -a --filter publish=80 --format '{{.Names}}'",
             "ps -a --filter expose=70 --format '{{.Names}}'",
             "ps -a --filter ancestor=app --format '{{.Names}}'",
             "ps -a --filter before=many --format '{{.Names}}'",
@@ -309,7 +310,9 @@ INSPECT = Facts(
     ),
 )
 
-NAMESERVER = (("host", "printf 'nameserver 192.0.2.53\\nsearch lan.example\\n' > /etc/resolv.conf"),)
+NAMESERVER = (
+    ("host", "printf 'nameserver 192.0.2.53\\nsearch lan.example\\n' > /etc/resolv.conf"),
+)
 
 FILES = Facts(
     "files",
@@ -354,9 +357,13 @@ FILES = Facts(
 NO_NAMESERVER = Facts(
     "no-name-server",
     "A host whose only name server is its own loopback.",
-    ("network create blue", "run -d --name aa -h a app", "run -d --name bb -h b --network blue app"),
+    (
+        "network create blue",
+        "run -d --name aa -h a app",
+        "run -d --name bb -h b --network blue app",
+    ),
     (Ask("in", "aa cat /etc/resolv.conf"), Ask("in", "bb cat /etc/resolv.conf")),
-    before=(("host", "printf 'nameserver 127.0.0.53\\noptions edns0\\n' > /etc/resolv.conf"),),
+    before=(("host", "printf 'nameserver 127.0.0.1\\noptions edns0\\n' > /etc/resolv.conf"),),
 )
 
 LINKS = Facts(
@@ -364,7 +371,7 @@ LINKS = Facts(
     "The environment and the hosts file that a link gives.",
     (
         "run -d --name db -h db -e PASSWORD=secret -e A=b app",
-        "run -d --name some-db -h s --expose 90-91 app",
+        "run -d --name some-db -h s --expose 90-92 app",
         "run -d --name web -h web --link db --link db:store --link some-db:My-Alias app",
         "run -d --name plain -h plain app",
     ),
@@ -523,6 +530,10 @@ REFUSALS = Facts(
         "network connect blue two",
         "network connect host web",
         "network connect none web",
+        "run -d --name alone --network none app",
+        "network connect blue alone",
+        "run -d --name pods --network container:web app",
+        "network connect blue pods",
         "network connect bridge web",
         "network connect --ip 10.5.0.300 green web",
         "network connect --ip 10.6.0.3 green web",
@@ -611,7 +622,6 @@ STATUS = Facts(
             "GET /networks/nonesuch",
             "DELETE /networks/bridge",
             "DELETE /networks/nonesuch",
-            'POST /networks/create {"Name": "blue"}',
             'POST /networks/create {"Name": "blue", "CheckDuplicate": true}',
             'POST /networks/create {"Name": "host"}',
             'POST /networks/create {"Name": ""}',
@@ -628,6 +638,8 @@ STATUS = Facts(
             "POST /networks/prune",
             "POST /containers/prune",
             "DELETE /containers/web?force=1",
+            'POST /networks/create {"Name": "green", "CheckDuplicate": true}',
+            'POST /networks/create {"Name": "green"}',
         )
     ),
 )
@@ -635,7 +647,11 @@ STATUS = Facts(
 INSIDE = Facts(
     "inside",
     "What a container's network looks like from inside.",
-    ("network create blue", "run -d --name web -p 8080:80 app", "run -d --name two --network blue app"),
+    (
+        "network create blue",
+        "run -d --name web -p 8080:80 app",
+        "run -d --name two --network blue app",
+    ),
     (
         *(
             Ask("in", f"{name} {command}")

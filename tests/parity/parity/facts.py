@@ -67,11 +67,15 @@ def run(facts: Facts) -> list[Pair]:
 
 def answer(side: Side, ask: Ask) -> str:
     """What a side answers, less what is accidental: ids, times, MAC addresses."""
-    return plain({"docker": _docker, "in": _in, "api": _api, "host": _host}.get(ask.kind, _field)(side, ask))
+    return plain(
+        {"docker": _docker, "in": _in, "api": _api, "host": _host}.get(ask.kind, _field)(side, ask)
+    )
 
 
 def _docker(side: Side, ask: Ask) -> str:
     done = side.try_docker(ask.what)
+    if ask.what.startswith("port "):  # the client prints a map's entries as they come
+        return "\n".join(sorted(done.stdout.splitlines())) + done.stderr
     error = done.stderr.partition("\nSee 'docker ")[0].strip()
     return f"{done.stdout.strip()}{f' [{done.returncode}] {error}' if done.returncode else ''}"
 
@@ -131,6 +135,7 @@ _ACCIDENTAL = (
     (re.compile(r"\b(\d+|a|an|About an?|Less than a) (second|minute)s?( ago)?"), r"SOME TIME\3"),
     (re.compile(r"veth[0-9a-f]{7}"), "VETH"),
     (re.compile(r"(, )?\[?::\]?:\d+(-\d+)?->\d+(-\d+)?/\w+"), ""),
+    (re.compile(r"^:::\d+\n?", re.MULTILINE), ""),
     (re.compile(r"^\S+ -> (:::|\[::\]:)\d+\n?", re.MULTILINE), ""),
 )
 
