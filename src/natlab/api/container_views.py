@@ -39,7 +39,7 @@ def summary(container: Container, now: int) -> dict[str, Any]:
         "ImageID": container.image.id,
         "Command": command(container),
         "Created": container.created // 1_000_000_000,
-        "Ports": ports_list(container.published, _shown_ports(container)),
+        "Ports": shown_ports(container),
         "Labels": dict(container.effective.labels),
         "State": state.status,
         "Status": status(container, now),
@@ -47,6 +47,11 @@ def summary(container: Container, now: int) -> dict[str, Any]:
         "NetworkSettings": {"Networks": _networks(container)},
         "Mounts": [item.point for item in wanted_mounts(container.host_config)],
     }
+
+
+def shown_ports(container: Container) -> list[dict[str, Any]]:
+    """What `docker ps` shows as its ports."""
+    return ports_list(container.published, _shown_ports(container))
 
 
 def status(container: Container, now: int) -> str:

@@ -120,14 +120,24 @@ def _host_config(given: Mapping[str, Any]) -> dict[str, Any]:
         config["RestartPolicy"] = dict(_HOST_DEFAULTS["RestartPolicy"])
     if not (config.get("LogConfig") or {}).get("Type"):
         config["LogConfig"] = copy.deepcopy(_HOST_DEFAULTS["LogConfig"])
-    if config["RestartPolicy"]["Name"] not in _RESTARTS:
-        raise Refusal(
-            f"invalid restart policy: unknown policy {one_line(config['RestartPolicy']['Name'])!r};"
-            " use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
-        )
+    _check_restart(config["RestartPolicy"])
     if config["AutoRemove"] and config["RestartPolicy"]["Name"] != "no":
         raise Refusal("can't create 'AutoRemove' container with restart policy")
     return config
+
+
+def _check_restart(policy: Mapping[str, Any]) -> None:
+    """Source: moby, `runconfig`, `ValidateRestartPolicy`."""
+    name = str(policy["Name"])
+    if name not in _RESTARTS:
+        raise Refusal(
+            f"invalid restart policy: unknown policy {one_line(name)!r};"
+            " use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )
+    if policy.get("MaximumRetryCount") and name != "on-failure":
+        raise Refusal(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
 
 
 def _hostname(

@@ -68,7 +68,7 @@ def check_running(container: Container) -> None:
         Refusal: `Cannot link to a non running container: /db AS /web/database`.
     """
     for child, alias in container.links:
-        if not child.removed and not child.state.running:
+        if not child.state.running:
             raise Refusal(
                 f"Cannot link to a non running container: /{child.name}"
                 f" AS /{container.name}/{alias}",

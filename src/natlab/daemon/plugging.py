@@ -162,14 +162,14 @@ class Plugging:
                     " cannot be connected to any other network",
                     403,
                 )
-            if network.name == NONE and container.endpoints:
+            named = {network.name, *(e.network.name for e in container.endpoints.values())}
+            if NONE in named and container.endpoints:
                 raise Refusal(
                     "container cannot be connected to multiple networks with one of the networks in"
                     " private (none) mode",
                     403,
                 )
             check_endpoint(endpoint)
-            self._leave_none(container)
             container.endpoints[network.id] = endpoint
             if container.sandbox is None:
                 return
@@ -207,11 +207,6 @@ class Plugging:
             self._outward.regate(container)
             self._name_servers.serve(container)
             self._engine.files_changed(container)
-
-    def _leave_none(self, container: Container) -> None:
-        for ident, endpoint in list(container.endpoints.items()):
-            if endpoint.network.name == NONE:
-                del container.endpoints[ident]
 
     def _join(
         self, container: Container, sandbox: Sandbox, endpoint: Endpoint, *, default_route: bool
