@@ -18,6 +18,10 @@ class UnsupportedError(NatlabError):
     """This kernel, machine or user cannot do it; the message names what is missing."""
 
 
+class PoolFullError(NatlabError):
+    """A network has no address left."""
+
+
 class StaleError(NatlabError):
     """What the caller knew of a machine holds no more: look again."""
 

@@ -10,7 +10,7 @@ from natlab.daemon.container import Container
 from natlab.daemon.engine import Engine
 from natlab.daemon.mounts import shown_mounts
 from natlab.daemon.names import dns_names
-from natlab.daemon.network import Endpoint
+from natlab.daemon.network import NONE, Endpoint
 from natlab.kernel.confine import Process
 from natlab.model.container_status import format_time, status_text
 from natlab.model.port_bindings import ports_list, ports_map
@@ -39,7 +39,7 @@ def summary(container: Container, now: int) -> dict[str, Any]:
         "ImageID": container.image.id,
         "Command": command(container),
         "Created": container.created // 1_000_000_000,
-        "Ports": ports_list(container.published, _shown_ports(container)),
+        "Ports": shown_ports(container),
         "Labels": dict(container.effective.labels),
         "State": state.status,
         "Status": status(container, now),
@@ -47,6 +47,11 @@ def summary(container: Container, now: int) -> dict[str, Any]:
         "NetworkSettings": {"Networks": _networks(container)},
         "Mounts": shown_mounts(container),
     }
+
+
+def shown_ports(container: Container) -> list[dict[str, Any]]:
+    """What `docker ps` shows as its ports."""
+    return ports_list(container.published, _shown_ports(container))
 
 
 def status(container: Container, now: int) -> str:
@@ -196,7 +201,8 @@ def _network_settings(container: Container) -> dict[str, Any]:
 
 def _shown_ports(container: Container) -> tuple[str, ...]:
     """Exposed ports are shown while the container has a network of its own."""
-    return container.effective.exposed if container.sandbox is not None else ()
+    has_one = container.sandbox is not None and container.network_mode != NONE
+    return container.effective.exposed if has_one else ()
 
 
 def _networks(container: Container) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from natlab.api.container_views import TITLES, details, process_row, summary
+from natlab.api.container_views import TITLES, details, process_row, shown_ports, summary
 from natlab.api.http import Empty, Request, Response, Routes, json_response
 from natlab.daemon.container import Container
 from natlab.daemon.engine import Engine
@@ -12,6 +12,7 @@ from natlab.kernel import confine
 from natlab.model.body_shapes import container_body
 from natlab.model.filters import Filters, parse_filters
 from natlab.model.port_bindings import exposed_ports
+from natlab.model.publish import Exposed
 from natlab.model.references import parse_reference
 from natlab.model.refusal import Refusal
 
@@ -87,12 +88,20 @@ def _wanted(engine: Engine, container: Container, filters: Filters) -> bool:
         points = [point for point in container.points if point.shown]
         places = [place for p in points for place in (p.name or p.source, p.target)]
         checks.append(filters.exact("volume", *places))
-    bound = container.host_config["PortBindings"]
-    for key, ports in (("publish", bound), ("expose", container.effective.exposed)):
-        if key in filters:  # both are ports of the container
-            wanted = set(exposed_ports(filters.get(key)))
-            checks.append(not wanted.isdisjoint(exposed_ports(ports)))
+    if "publish" in filters or "expose" in filters:
+        checks.append(_has_port(container, filters))
     return all(checks)
+
+
+def _has_port(container: Container, filters: Filters) -> bool:
+    """Whether `docker ps` shows one of the ports: published on the host, or the container's own."""
+    published, own = (set(exposed_ports(filters.get(key))) for key in ("publish", "expose"))
+    return any(
+        Exposed(row[key], row["Type"]) in wanted
+        for row in shown_ports(container)
+        for key, wanted in (("PublicPort", published), ("PrivatePort", own))
+        if key in row
+    )
 
 
 def _descends(container: Container, filters: Filters) -> bool:

@@ -144,7 +144,8 @@ class Containers:
                 identity.check_name(name)
                 self.check_free(name)
             except Refusal as error:
-                raise Refusal(f"Error when allocating new name: {error}", error.status) from error
+                text = str(error).replace(f"({name})", f"(/{name})")
+                raise Refusal(f"Error when allocating new name: {text}", error.status) from error
             before, container.name = container.name, name
             self._engine.plugging.renamed(container)
         self.tell(container, "rename", oldName=f"/{before}")

@@ -19,6 +19,7 @@ from natlab.daemon.network import BRIDGE, HOST, NONE, Endpoint, Network, check_e
 from natlab.kernel.confine import Tree
 from natlab.model import identity
 from natlab.model.image_config import effective
+from natlab.model.names import one_line
 from natlab.model.port_bindings import port_specs
 from natlab.model.refusal import Refusal
 
@@ -51,7 +52,8 @@ _HOST_DEFAULTS: Final[Mapping[str, Any]] = {
     "UTSMode": "",
     "ShmSize": 64 << 20,
 }
-_NO_PORTS: Final = "conflicting options: port publishing and the container type network mode"
+_NO_LINKS: Final = "{} can't be used with links. This would result in undefined behavior"
+_RESTARTS: Final = ("no", "always", "on-failure", "unless-stopped")
 
 
 def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Container, list[str]]:
@@ -60,8 +62,12 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
     host_config = _host_config(body.pop("HostConfig", None) or {})
     networking = body.pop("NetworkingConfig", None) or {}
     reference = body.get("Image")
+    if not body:
+        raise Refusal("config cannot be empty in order to create a container")
     if not isinstance(reference, str) or not reference:
-        raise Refusal("no image given: name one, like myapp:v0.0.1 or host")
+        raise Refusal("no command specified")
+    if str(host_config["NetworkMode"]).startswith("container:"):
+        _refuse_beside_another(body, host_config)
     image = engine.images.find(reference)
     ident = identity.new_id(os.urandom(32))
     hostname = _hostname(engine, body, host_config, ident)
@@ -115,9 +121,24 @@ def _host_config(given: Mapping[str, Any]) -> dict[str, Any]:
         config["RestartPolicy"] = dict(_HOST_DEFAULTS["RestartPolicy"])
     if not (config.get("LogConfig") or {}).get("Type"):
         config["LogConfig"] = copy.deepcopy(_HOST_DEFAULTS["LogConfig"])
+    _check_restart(config["RestartPolicy"])
     if config["AutoRemove"] and config["RestartPolicy"]["Name"] != "no":
         raise Refusal("can't create 'AutoRemove' container with restart policy")
     return config
+
+
+def _check_restart(policy: Mapping[str, Any]) -> None:
+    """Source: moby, `runconfig`, `ValidateRestartPolicy`."""
+    name = str(policy["Name"])
+    if name not in _RESTARTS:
+        raise Refusal(
+            f"invalid restart policy: unknown policy {one_line(name)!r};"
+            " use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )
+    if policy.get("MaximumRetryCount") and name != "on-failure":
+        raise Refusal(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
 
 
 def _hostname(
@@ -128,24 +149,40 @@ def _hostname(
     return str(body.get("Hostname") or ident[:12])
 
 
+def _refuse_beside_another(body: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuse what belongs to the container whose network namespace is to be shared.
+
+    Source: moby, `runconfig/hostconfig_unix.go`, `validateNetMode`, in its order.
+    """
+    for wanted, text in (
+        (body.get("Hostname"), "hostname and the network mode"),
+        (
+            config["Links"],
+            _NO_LINKS.format("container type network"),
+        ),
+        (config["Dns"], "dns and the network mode"),
+        (config["ExtraHosts"], "custom host-to-IP mapping and the network mode"),
+        (body.get("MacAddress"), "mac-address and the network mode"),
+        (
+            config["PortBindings"] or config["PublishAllPorts"],
+            "port publishing and the container type network mode",
+        ),
+        (body.get("ExposedPorts"), "port exposing and the container type network mode"),
+    ):
+        if wanted:
+            raise Refusal(f"conflicting options: {text}")
+
+
 def _refuse_contradictions(engine: Engine, container: Container) -> None:
     mode, config = container.network_mode, container.host_config
     if mode.startswith("container:"):
-        if config["PortBindings"] or config["PublishAllPorts"]:
-            raise Refusal(_NO_PORTS)
-        if config["Links"]:
-            raise Refusal(
-                "conflicting options: container type network can't be used with links."
-                " This would result in undefined behavior"
-            )
         with contextlib.suppress(Refusal):  # looked for again when it starts
             other = engine.containers.find(mode.partition(":")[2])
             config["NetworkMode"] = f"container:{other.id}"
+    if mode == HOST and container.body.get("MacAddress"):
+        raise Refusal("conflicting options: mac-address and the network mode")
     if mode == HOST and config["Links"]:
-        raise Refusal(
-            "conflicting options: host type networking can't be used with links."
-            " This would result in undefined behavior"
-        )
+        raise Refusal(f"conflicting options: {_NO_LINKS.format('host type networking')}")
 
 
 def _endpoints(

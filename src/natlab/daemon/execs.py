@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from natlab.daemon import running
 from natlab.daemon.container import Container
+from natlab.daemon.linking import check_running
 from natlab.daemon.output import Output
 from natlab.daemon.program import Program, why_not_run
 from natlab.errors import ExecError
@@ -86,12 +87,14 @@ class Execs:
         """Get ready to run a program.
 
         Raises:
-            Refusal: the container does not run or is paused (409), or no command (400).
+            Refusal: the container does not run or is paused (409), no command (400), or a
+                container that it is linked to does not run (500).
         """
         argv = body.get("Cmd")
         if not isinstance(argv, list) or not argv or not all(isinstance(a, str) for a in argv):
             raise Refusal("No exec command specified")
         self._check_running(container)
+        check_running(container)
         execution = Exec(identity.new_id(os.urandom(32)), container, tuple(argv), body)
         self._by_id[execution.id] = execution
         container.execs[execution.id] = execution

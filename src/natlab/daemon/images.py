@@ -158,7 +158,7 @@ class Images:
             if quiet:
                 name = str(parse_reference(reference).tagged)
                 if not force and len(image.tags) == 1:
-                    self._refuse_used(image, name)
+                    self._refuse_used(image, reference)
                 done += self._untagged(image, [name])
                 if image.tags:
                     return done

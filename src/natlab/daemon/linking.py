@@ -68,7 +68,7 @@ def check_running(container: Container) -> None:
         Refusal: `Cannot link to a non running container: /db AS /web/database`.
     """
     for child, alias in container.links:
-        if not child.removed and not child.state.running:
+        if not child.state.running:
             raise Refusal(
                 f"Cannot link to a non running container: /{child.name}"
                 f" AS /{container.name}/{alias}",
@@ -81,8 +81,8 @@ def hosts_lines(container: Container) -> list[HostsLine]:
     lines = []
     for link in container.links:
         if link.address is not None:
-            names = (link.alias, link.child.hostname, link.child.name)
-            lines.append(HostsLine(link.address, tuple(dict.fromkeys(names))))
+            child = link.child
+            lines.append(HostsLine.of_link(link.address, link.alias, child.hostname, child.name))
     return lines
 
 

@@ -47,13 +47,19 @@ def check_network_name(name: str) -> None:
         raise Refusal(f"invalid network name {name!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
 
 
-def wanted_gateway(text: str | None, subnet: IPv4Network) -> IPv4Address:
-    """What was asked for, or the first address; Docker's client says the same of a foreign one.
+def wanted_gateway(
+    text: str | None, subnet: IPv4Network, within: IPv4Network | None = None
+) -> IPv4Address:
+    """What was asked for, or the first address of the part from which containers get theirs.
+
+    Docker's client says the same of a foreign one.
 
     Raises:
         Refusal: malformed, or not in the subnet (400).
     """
-    gateway = wanted_address(text, "gateway") or subnet.network_address + (subnet.num_addresses > 1)
+    pool = within or subnet
+    first = max(pool.network_address, subnet.network_address + (subnet.num_addresses > 1))
+    gateway = wanted_address(text, "gateway") or first
     if gateway not in subnet:
         raise Refusal(f"no matching subnet for gateway {gateway}")
     return gateway

@@ -29,7 +29,7 @@ from natlab.kernel import firewall
 from natlab.model import identity
 from natlab.model.addresses import Route, check_subnet, pick_subnet
 from natlab.model.names import bridge_name, check_interface_name
-from natlab.model.refusal import Refusal
+from natlab.model.refusal import Refusal, dockers_words
 
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
@@ -133,7 +133,8 @@ class Networks:
         ipam = body.get("IPAM") or {}
         asked = (ipam.get("Config") or [{}])[0] or {}
         subnet, chosen = self._subnet(asked)
-        gateway = wanted_gateway(asked.get("Gateway"), subnet)
+        within = wanted_network(asked.get("IPRange"), "ip range")
+        gateway = wanted_gateway(asked.get("Gateway"), subnet, within)
         internal = bool(body.get("Internal"))
         wanted = self._free_bridge(options.get(BRIDGE_NAME), ident)
         self._engine.journal.note_bridges([*self._ours, wanted])
@@ -143,7 +144,7 @@ class Networks:
             icc=options.get(ICC, "true") != "false",
             mtu=wanted_mtu(options),
             internal=internal,
-            within=wanted_network(asked.get("IPRange"), "ip range"),
+            within=within,
         )
         try:
             for taken in (asked.get("AuxiliaryAddresses") or {}).values():
@@ -202,7 +203,7 @@ class Networks:
         try:
             check_subnet(wanted, networks=used, routes=routes)
         except UsageError as error:
-            raise Refusal(f"invalid pool request: {error}", 403) from error
+            raise Refusal(f"invalid pool request: {dockers_words(error)}", 403) from error
         return wanted, True
 
     def remove(self, network: Network) -> None:

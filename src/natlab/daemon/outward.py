@@ -9,7 +9,7 @@ from natlab.daemon.container import Container
 from natlab.daemon.network import Endpoint
 from natlab.errors import NatlabError
 from natlab.model.port_bindings import port_specs
-from natlab.model.refusal import Refusal
+from natlab.model.refusal import Refusal, dockers_words
 
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
@@ -64,7 +64,8 @@ class Outward:
         except NatlabError as error:
             raise Refusal(
                 "driver failed programming external"
-                f" connectivity on endpoint {container.name} ({endpoint.id}): {error}",
+                f" connectivity on endpoint {container.name} ({endpoint.id}):"
+                f" {dockers_words(error)}",
                 500,
             ) from error
         container.published_at = endpoint.address

@@ -14,11 +14,11 @@ from natlab.daemon.name_servers import NameServers
 from natlab.daemon.network import HOST, NONE, Endpoint, Network, check_endpoint
 from natlab.daemon.outward import Outward, gateway_endpoint
 from natlab.engine.container import Container as Sandbox
-from natlab.errors import LabGoneError, NatlabError
+from natlab.errors import LabGoneError, NatlabError, PoolFullError, UsageError
 from natlab.kernel.agent import Namespace
 from natlab.model import identity
 from natlab.model.addresses import mac_for
-from natlab.model.refusal import Refusal
+from natlab.model.refusal import Refusal, dockers_words
 
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
@@ -31,7 +31,8 @@ def _while_set_up() -> Iterator[None]:
         yield
     except NatlabError as error:
         status = error.status if isinstance(error, Refusal) else 500
-        raise Refusal(f"failed to set up container networking: {error}", status) from error
+        text = dockers_words(error)
+        raise Refusal(f"failed to set up container networking: {text}", status) from error
 
 
 class Plugging:
@@ -161,8 +162,14 @@ class Plugging:
                     " cannot be connected to any other network",
                     403,
                 )
+            named = {network.name, *(e.network.name for e in container.endpoints.values())}
+            if NONE in named and container.endpoints:
+                raise Refusal(
+                    "container cannot be connected to multiple networks with one of the networks in"
+                    " private (none) mode",
+                    403,
+                )
             check_endpoint(endpoint)
-            self._leave_none(container)
             container.endpoints[network.id] = endpoint
             if container.sandbox is None:
                 return
@@ -201,11 +208,6 @@ class Plugging:
             self._name_servers.serve(container)
             self._engine.files_changed(container)
 
-    def _leave_none(self, container: Container) -> None:
-        for ident, endpoint in list(container.endpoints.items()):
-            if endpoint.network.name == NONE:
-                del container.endpoints[ident]
-
     def _join(
         self, container: Container, sandbox: Sandbox, endpoint: Endpoint, *, default_route: bool
     ) -> None:
@@ -214,13 +216,22 @@ class Plugging:
             return
         taken = {other.interface for other in container.endpoints.values()}
         endpoint.interface = next(n for i in itertools.count() if (n := f"eth{i}") not in taken)
-        joined = bridge.attach(
-            sandbox,
-            endpoint.wanted_ip,
-            default_route=default_route,
-            interface=endpoint.interface,
-            mac=endpoint.wanted_mac,
-        )
+        try:
+            joined = bridge.attach(
+                sandbox,
+                endpoint.wanted_ip,
+                default_route=default_route,
+                interface=endpoint.interface,
+                mac=endpoint.wanted_mac,
+            )
+        except PoolFullError as error:
+            raise Refusal(
+                "no available IPv4 addresses on this network's address pools:"
+                f" {endpoint.network.name} ({endpoint.network.id})",
+                500,
+            ) from error
+        except UsageError as error:
+            raise Refusal(dockers_words(error), 403) from error
         endpoint.address = joined
         endpoint.mac = endpoint.wanted_mac or mac_for(joined)
         endpoint.id = identity.new_id(os.urandom(32))

@@ -233,8 +233,8 @@ class Publishing:
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise NatlabError(
-                    f"failed to bind host port {address}:{port}/{proto}:"
-                    f" {self.host.name} has no address {address}"
+                    f"failed to bind host port {address}:{port}/{proto}: cannot assign requested"
+                    f" address ({self.host.name} has no address {address})"
                 ) from error
             if error.errno != errno.EADDRINUSE:
                 raise

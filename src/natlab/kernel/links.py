@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, ip_interface
 from typing import Any, Final
 
-from natlab.kernel import rtnl
+from natlab.kernel import rtnl, sysctl
 from natlab.kernel.place import Place, ipr, registry, standing
 
 _IFNAMSIZ: Final = 16
@@ -57,6 +57,7 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
     options = {"mtu": mtu} if mtu else {}
     ipr().link("add", ifname=name, kind="bridge", **options)
     with _undone_on_failure(name):
+        sysctl.write_all({f"net/ipv6/conf/{name}/accept_ra": "0"})  # a container is no router to it
         configure(name, addresses)
 
 

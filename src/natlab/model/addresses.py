@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Generic, TypeAlias, TypeVar, cast, overload
 
-from natlab.errors import NatlabError, UsageError
+from natlab.errors import NatlabError, PoolFullError, UsageError
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -150,7 +150,7 @@ class AddressPool(Generic[A]):
             offset += 1
         self._lowest = offset
         if offset > self._highest:
-            raise NatlabError(
+            raise PoolFullError(
                 f"no available addresses on this pool ({self.subnet} is full: "
                 "remove a container or use a larger subnet)"
             )

@@ -20,6 +20,8 @@ from natlab.model.names import one_line
 from natlab.model.publish import Exposed
 from natlab.model.refusal import Refusal
 
+_RUN: Final = 3
+"""How many ports in a row make a run: two do not (moby `nextContiguous`)."""
 _LEFT_OUT: Final = frozenset({"HOME", "PATH"})
 
 
@@ -89,7 +91,7 @@ def _port_variables(prefix: str, address: Address, ports: list[Exposed]) -> Iter
             yield f"{start}_ADDR={address}"
             yield f"{start}_PORT={port.port}"
             yield f"{start}_PROTO={port.proto}"
-        if len(run) > 1:
+        if len(run) >= _RUN:
             start = f"{prefix}_PORT_{run[0].port}_{run[0].proto.upper()}"
             yield f"{start}_START={_url(address, run[0])}"
             yield f"{start}_PORT_START={run[0].port}"

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from natlab.errors import NatlabError
+
+_DOCKERS: Final = (
+    "Address already in use",
+    "Pool overlaps with other one on this address space",
+    "failed to bind host port",
+)
+
+
+def dockers_words(error: NatlabError) -> str:
+    """An error's message without what natlab adds in parentheses to texts that Docker has too."""
+    head, _, _ = str(error).partition(" (")
+    return head if head.startswith(_DOCKERS) else str(error)
 
 
 class Refusal(NatlabError):  # noqa: N818 - named for what the client gets
