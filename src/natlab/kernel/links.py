@@ -9,11 +9,11 @@ import contextlib
 import errno
 import fcntl
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Interface, ip_interface
 from typing import Any, Final
 
-from natlab.kernel import rtnl
+from natlab.kernel import rtnl, sysctl
 from natlab.kernel.place import Place, ipr, registry, standing
 
 _IFNAMSIZ: Final = 16
@@ -60,6 +60,12 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
         configure(name, addresses)
 
 
+def _allow_ipv6(name: str, addresses: Iterable[str]) -> None:
+    """Turn IPv6 on for an interface here that gets such an address."""
+    if any(":" in address for address in addresses):
+        sysctl.write_all({f"net/ipv6/conf/{name}/disable_ipv6": "0"})
+
+
 @contextlib.contextmanager
 def _undone_on_failure(name: str) -> Iterator[None]:
     """Delete a link again if what comes next fails: nothing is left half-made."""
@@ -88,9 +94,12 @@ def add_pair(
 def configure(name: str, addresses: list[str], gateway: str | None = None) -> None:
     """Give an interface its addresses, set it up, and route through a gateway.
 
+    IPv6 is turned on for it if one of them is such an address.
+
     Equivalent to: `ip addr add ADDR dev NAME; ip link set NAME up; ip route add default via GW`.
     """
     number = index(name)
+    _allow_ipv6(name, addresses)
     for address in addresses:
         interface = ip_interface(address)
         options = {} if isinstance(interface, IPv4Interface) else {"flags": _NO_DAD}
@@ -113,7 +122,7 @@ def attach(
     *,
     mac: str,
     addresses: list[str],
-    gateway: str | None = None,
+    gateways: Sequence[str] = (),
     mtu: int = 1500,
     hairpin: bool = False,
     interface: str = "eth0",
@@ -121,7 +130,7 @@ def attach(
     """The four steps of networking a container, in one call.
 
     A veth pair, its host end a port of the bridge, its other end `interface` in the
-    container's namespace with a MAC address, addresses and the default route.
+    container's namespace with a MAC address, addresses and the default routes.
     """
     there = registry.get(place)
     pair = rtnl.add_pair(
@@ -132,7 +141,10 @@ def attach(
         eth0 = index(interface, there)
         given = [rtnl.add_address(eth0, address) for address in addresses]
         up = [rtnl.set_up(eth0), rtnl.set_up(_LOOPBACK)]
-        away = [rtnl.default_route(gateway)] if gateway else []
+        away = [rtnl.default_route(gateway) for gateway in gateways]
+        if any(":" in address for address in addresses):
+            with standing.at(there):
+                _allow_ipv6(interface, addresses)
         rtnl.transact(*given, *up, *away, rtnl.settle(eth0), place=there)
         port = index(host_end)
         turned = [rtnl.set_hairpin(port, on=True)] if hairpin else []
