@@ -104,7 +104,7 @@ class Container(Node):
             end_programs: False lets programs of others that stand in its namespace live on.
         """
         own = self.links()
-        addresses = [interface.ip for link in own for interface in link.ipv4]
+        addresses = [interface.ip for link in own for interface in link.given]
         addresses = [address for address in addresses if not address.is_loopback]
         for address in addresses:
             self.host.unpublish_all(address)

@@ -61,9 +61,14 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
 
 
 def _allow_ipv6(name: str, addresses: Iterable[str]) -> None:
-    """Turn IPv6 on for an interface here that gets such an address."""
+    """Turn IPv6 on for an interface here that gets such an address.
+
+    Its link-local address is used at once, without asking for a second or two whether somebody
+    has it: until then the host could not ask for the neighbours to which it forwards.
+    """
     if any(":" in address for address in addresses):
-        sysctl.write_all({f"net/ipv6/conf/{name}/disable_ipv6": "0"})
+        own = f"net/ipv6/conf/{name}"
+        sysctl.write_all({f"{own}/accept_dad": "0", f"{own}/disable_ipv6": "0"})
 
 
 @contextlib.contextmanager
