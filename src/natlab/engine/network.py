@@ -225,7 +225,7 @@ class Network:
             for name in strangers
             for link in self.host.container(name).links()
             for interface in link.given
-            if self._hands_out(interface.ip) and interface.ip not in ours
+            if self._is_free_for_others(interface.ip) and interface.ip not in ours
         }
         for ip in self._others - taken:
             self._pool_of(ip).release(ip)
@@ -237,10 +237,16 @@ class Network:
         six = isinstance(address, IPv6Address) and self.pool6 is not None
         return self.pool6 if six and self.pool6 is not None else self.pool
 
-    def _hands_out(self, address: Address) -> bool:
+    def _is_free_for_others(self, address: Address) -> bool:
         """Whether an address is one that containers of this network may get."""
         pool = self._pool_of(address)
         return address in pool.subnet and address not in pool.reserved
+
+    def hands_out(self, address: Address) -> bool:
+        """Whether a container may ask for an address: it lies where containers get theirs."""
+        if isinstance(address, IPv4Address):
+            return address in (self.within or self.subnet)
+        return self.interface6 is not None and address in self.interface6.network
 
     def holds(self, address: Address) -> bool:
         """Whether an address lies in one of its subnets."""
