@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, ip_interface
 from typing import Final
 
 from natlab.engine.container import Container
@@ -16,15 +16,18 @@ from natlab.errors import NatlabError, UsageError
 from natlab.kernel import firewall, link_facts, links, machine, namespaces
 from natlab.kernel.agent import Namespace
 from natlab.model import firewall as rules
-from natlab.model.addresses import Route, overlap
+from natlab.model.addresses import Address, Route, overlap
 from natlab.model.names import check_container_name, check_interface_name, unknown
 from natlab.model.ports import SEED_RANGE, PortRange
 from natlab.model.publish import Published
+from natlab.model.rule_spec import Family
 
 DOCKER0: Final = "docker0"
 DOCKER0_ADDRESS: Final = "172.17.0.1/16"
 _LONGEST_NAME: Final = 255
 _SMALLEST: Final = 30
+_FEWEST: Final = 2
+"""So many addresses of an IPv6 subnet leave no room for a container."""
 """The longest prefix that has room for a gateway and a container."""
 
 
@@ -151,6 +154,7 @@ class Host(Node):
         mtu: int = 1500,
         internal: bool = False,
         within: IPv4Network | None = None,
+        address6: str | None = None,
     ) -> Network:
         """Make a bridge with an address; no forwarding and no rule comes with it.
 
@@ -161,6 +165,8 @@ class Host(Node):
             mtu: The largest packet, in bytes.
             internal: Whether its containers are kept from the outside, once `forward` made rules.
             within: The part of the subnet from which containers get addresses; all of it if None.
+            address6: The bridge's IPv6 address with the prefix length, for a network that has
+                both; the host then also forwards IPv6.
 
         Equivalent to: `ip link add BRIDGE type bridge; ip addr add ADDRESS dev BRIDGE; ip link
         set BRIDGE up`.
@@ -170,15 +176,27 @@ class Host(Node):
             NatlabError: the bridge exists, or the subnet overlaps a route of this host.
         """
         check_interface_name(bridge)
-        interface = _interface(address)
+        interface, interface6 = _interface(address), _interface6(address6)
         if self.place.call(links.present, [bridge]):
             raise NatlabError(
                 f"network with name {bridge} already exists on {self.name}:"
                 " remove it first, or choose another name"
             )
         self._refuse_overlap(interface)
-        network = Network(self, bridge, interface, mtu, icc=icc, internal=internal, within=within)
-        self._changed(bridge, links.add_bridge, bridge, [str(interface)], mtu)
+        network = Network(
+            self,
+            bridge,
+            interface,
+            mtu,
+            icc=icc,
+            internal=internal,
+            within=within,
+            interface6=interface6,
+        )
+        addresses = [str(interface), *([str(interface6)] if interface6 else [])]
+        self._changed(bridge, links.add_bridge, bridge, addresses, mtu)
+        if interface6:
+            self.set_sysctl("net.ipv6.conf.all.forwarding", 1)
         self._networks[bridge] = network
         return network
 
@@ -202,10 +220,11 @@ class Host(Node):
             del self._networks[gone]
         for name, link in found.items():
             if name not in self._networks or self._networks[name].gateway != link.ipv4[0].ip:
-                self._networks[name] = Network(self, name, link.ipv4[0], link.mtu)
+                six = link.ipv6[0] if link.ipv6 else None
+                self._networks[name] = Network(self, name, link.ipv4[0], link.mtu, interface6=six)
         return list(self._networks.values())
 
-    def network_of(self, address: IPv4Address) -> Network | None:
+    def network_of(self, address: Address) -> Network | None:
         """The network in whose subnet an address lies, or None."""
         for known in self._networks.values():
             if known.has_attached(address):
@@ -215,7 +234,7 @@ class Host(Node):
                 link_facts.has_address, known.bridge, gateway
             ):
                 return known
-        return next((n for n in self.networks() if address in n.subnet), None)
+        return next((n for n in self.networks() if n.holds(address)), None)
 
     def network(self, bridge: str = DOCKER0) -> Network:
         """One network by its bridge's name.
@@ -279,9 +298,9 @@ class Host(Node):
         """Without a userland proxy, bridge ports must send frames back where they came from."""
         return not self.userland_proxy
 
-    def firewall_ready(self) -> None:
-        """Make natlab's nftables table here, if it is not there yet."""
-        self.place.call(firewall.create, userland_proxy=self.userland_proxy)
+    def firewall_ready(self, family: Family = "ip") -> None:
+        """Make natlab's nftables table of a family here, if it is not there yet."""
+        self.place.call(firewall.create, family, userland_proxy=self.userland_proxy)
 
     def drop_unless_accepted(self, on: bool = True) -> None:
         """Forward nothing but what a rule of natlab's accepts, or everything that no rule drops.
@@ -321,6 +340,8 @@ class Host(Node):
             proxy: False leaves out the userland proxy where the host has one: the rules alone,
                 as a person types them.
 
+        In a network with IPv6 what names no address is published at `::` too.
+
         Returns:
             What was published, in Docker's order: by container port, then protocol.
 
@@ -328,18 +349,21 @@ class Host(Node):
             UsageError: a spec is not valid.
             NatlabError: a port is taken (Docker's message), or none is left.
         """
-        return self.publishing.publish(container.ip, specs, proxy=proxy)
+        address = container.ip
+        network = self.network_of(address)
+        six = network.ip6_of(container) if network else None
+        return self.publishing.publish(address, specs, proxy=proxy, address6=six)
 
     def unpublish(self, container: Container, *published: Published) -> None:
         """Take published ports back. Their numbers become free."""
         self.publishing.take_back(container.ip, published)
 
-    def unpublish_all(self, address: IPv4Address) -> None:
+    def unpublish_all(self, address: Address) -> None:
         """Take back every port that leads to an address. Used when a container goes."""
         mine = tuple(item for item, to in self.published() if to == address)
         self.publishing.take_back(address, mine)
 
-    def published(self) -> tuple[tuple[Published, IPv4Address], ...]:
+    def published(self) -> tuple[tuple[Published, Address], ...]:
         """What is published here and to which address, read from the kernel's rules."""
         return self.publishing.read()
 
@@ -396,6 +420,20 @@ class Host(Node):
 
 def _ipv4(address: str | None) -> IPv4Address | None:
     return IPv4Address(address) if address and ":" not in address else None
+
+
+def _interface6(address: str | None) -> IPv6Interface | None:
+    if address is None:
+        return None
+    try:
+        interface = IPv6Interface(address)
+    except ValueError:
+        interface = None
+    if interface is None or interface.network.num_addresses <= _FEWEST:
+        raise UsageError(
+            f"{address!r} is not an IPv6 address with a prefix length, like fd00::1/64"
+        )
+    return interface
 
 
 def _interface(address: str) -> IPv4Interface:

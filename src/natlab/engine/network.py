@@ -7,8 +7,8 @@ import errno
 import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
+from typing import TYPE_CHECKING, Any
 
 from natlab.engine import starting
 from natlab.engine.container import Container
@@ -16,8 +16,9 @@ from natlab.errors import NatlabError, UsageError
 from natlab.kernel import firewall, link_facts, links, namespaces
 from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
-from natlab.model.addresses import AddressPool, mac_for
+from natlab.model.addresses import Address, AddressPool, mac_for
 from natlab.model.names import veth_name
+from natlab.model.network_rules import NetworkRules
 from natlab.model.rule_spec import RuleSpec
 from natlab.model.state import ForwardingEntry
 
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What this process has attached: the address, and the host's end of the veth pair."""
+    """What this process has attached: the addresses, and the host's end of the veth pair."""
 
     ip: IPv4Address
     host_end: str
+    ip6: IPv6Address | None = None
 
 
 class Network:
@@ -46,6 +48,7 @@ class Network:
         icc: bool = True,
         internal: bool = False,
         within: IPv4Network | None = None,
+        interface6: IPv6Interface | None = None,
     ) -> None:
         self.host = host
         self.bridge = bridge
@@ -56,8 +59,10 @@ class Network:
         self.internal = internal
         self.pool = AddressPool(self.subnet, self.gateway, within)
         self.within = within
+        self.interface6 = interface6
+        self.pool6 = AddressPool(interface6.network, interface6.ip) if interface6 else None
         self._attached: dict[str, Endpoint] = {}
-        self._others: set[IPv4Address] = set()
+        self._others: set[Address] = set()
 
     def __repr__(self) -> str:
         return f"<Network {self.bridge} {self.gateway}/{self.subnet.prefixlen} on {self.host.name}>"
@@ -70,11 +75,13 @@ class Network:
         default_route: bool = True,
         interface: str = "eth0",
         mac: str | None = None,
+        address6: IPv6Address | None = None,
     ) -> IPv4Address:
         """Plug a container in: the four steps of networking a container.
 
         A veth pair is made; one end becomes a port of the bridge; the other becomes `eth0`
-        in the container; it gets an address and the default route.
+        in the container; it gets an address and the default route, and the same of IPv6 where
+        the network has it (`ip6_of` tells the address).
         Equivalent to: `ip link add A type veth peer name eth0 netns NAME; ip link set A master
         BRIDGE up; ip -n NAME addr add …; ip -n NAME route add default via GATEWAY`.
 
@@ -84,7 +91,7 @@ class Network:
         """
         names, interfaces = self.host.place.call(namespaces.inventory)
         self._notice_others(container.name, names, interfaces)
-        with self.reserved(container.name, address, interfaces) as endpoint:
+        with self.reserved(container.name, address, interfaces, address6) as endpoint:
             call = self.attach_call(
                 container.place.number,
                 endpoint,
@@ -102,6 +109,7 @@ class Network:
         container: str,
         address: IPv4Address | str | None,
         interfaces: Collection[str] = (),
+        address6: IPv6Address | None = None,
     ) -> Iterator[Endpoint]:
         """An address and a name for the host's end: the container's if the block ends well.
 
@@ -113,13 +121,26 @@ class Network:
                 f" {self._attached[container].ip}: detach it first, or use another container"
             )
         ip = self.pool.allocate(None if address is None else _ipv4(address))
+        ip6 = None
         try:
-            endpoint = Endpoint(ip, self._free_name(container, interfaces))
+            if self.pool6 is not None:
+                ip6 = self.pool6.allocate(address6)
+            endpoint = Endpoint(ip, self._free_name(container, interfaces), ip6)
             yield endpoint
         except BaseException:
-            self.pool.release(ip)
+            self._release(ip, ip6)
             raise
         self._attached[container] = endpoint
+
+    def _release(self, ip: IPv4Address, ip6: IPv6Address | None) -> None:
+        self.pool.release(ip)
+        if ip6 is not None and self.pool6 is not None:
+            self.pool6.release(ip6)
+
+    def ip6_of(self, container: Container) -> IPv6Address | None:
+        """The IPv6 address that this process gave a container here, if any."""
+        endpoint = self._attached.get(container.name)
+        return endpoint.ip6 if endpoint else None
 
     def expect_call(self, endpoint: Endpoint) -> Call:
         """The call that checks that the host is as this process left it, and its pool with it."""
@@ -137,11 +158,15 @@ class Network:
         mac: str | None = None,
     ) -> Call:
         """The call that plugs the container of that place in."""
+        addresses, gateways = [f"{endpoint.ip}/{self.subnet.prefixlen}"], [str(self.gateway)]
+        if self.interface6 is not None:
+            addresses.append(f"{endpoint.ip6}/{self.interface6.network.prefixlen}")
+            gateways.append(str(self.interface6.ip))
         options = {
             "mac": mac or mac_for(endpoint.ip),
             "interface": interface,
-            "addresses": [f"{endpoint.ip}/{self.subnet.prefixlen}"],
-            "gateway": str(self.gateway) if default_route and not self.internal else None,
+            "addresses": addresses,
+            "gateways": gateways if default_route and not self.internal else (),
             "mtu": self.mtu,
             "hairpin": self.host.hairpin,
         }
@@ -192,31 +217,50 @@ class Network:
         strangers = names - self._attached.keys() - {newcomer}
         if strangers:
             strangers &= set(self.host.container_names())  # less the names that lead nowhere
-        ours = {endpoint.ip for endpoint in self._attached.values()} if strangers else set()
+        ours: set[Address] = set()
+        for endpoint in self._attached.values() if strangers else ():
+            ours |= {endpoint.ip} if endpoint.ip6 is None else {endpoint.ip, endpoint.ip6}
         taken = {
             interface.ip
             for name in strangers
             for link in self.host.container(name).links()
-            for interface in link.ipv4
-            if interface.ip in self.subnet
-            and interface.ip not in self.pool.reserved
-            and interface.ip not in ours
+            for interface in link.given
+            if self._is_free_for_others(interface.ip) and interface.ip not in ours
         }
         for ip in self._others - taken:
-            self.pool.release(ip)
+            self._pool_of(ip).release(ip)
         for ip in taken - self._others:
-            self.pool.allocate(ip)
+            self._pool_of(ip).allocate(ip)
         self._others = taken
 
-    def has_attached(self, address: IPv4Address) -> bool:
+    def _pool_of(self, address: Address) -> AddressPool[Any]:
+        six = isinstance(address, IPv6Address) and self.pool6 is not None
+        return self.pool6 if six and self.pool6 is not None else self.pool
+
+    def _is_free_for_others(self, address: Address) -> bool:
+        """Whether an address is one that containers of this network may get."""
+        pool = self._pool_of(address)
+        return address in pool.subnet and address not in pool.reserved
+
+    def hands_out(self, address: Address) -> bool:
+        """Whether a container may ask for an address: it lies where containers get theirs."""
+        if isinstance(address, IPv4Address):
+            return address in (self.within or self.subnet)
+        return self.interface6 is not None and address in self.interface6.network
+
+    def holds(self, address: Address) -> bool:
+        """Whether an address lies in one of its subnets."""
+        return address in self._pool_of(address).subnet
+
+    def has_attached(self, address: Address) -> bool:
         """Whether this process gave a container that address here."""
-        return any(endpoint.ip == address for endpoint in self._attached.values())
+        return any(address in (known.ip, known.ip6) for known in self._attached.values())
 
     def forget(self, name: str) -> None:
         """Drop a container that was removed or unplugged; its address is free again."""
         endpoint = self._attached.pop(name, None)
         if endpoint is not None:
-            self.pool.release(endpoint.ip)
+            self._release(endpoint.ip, endpoint.ip6)
 
     def unplug(self, host_end: str) -> None:
         """Delete a container's veth pair by its end on the host; already gone is fine."""
@@ -238,6 +282,8 @@ class Network:
         ip = container.address_on(interface).ip
         host_end = container.host_ends().get(interface)
         self.host.unpublish_all(ip)
+        for six in container.link(interface).ipv6:
+            self.host.unpublish_all(six.ip)
         if host_end:
             self.host.place.call(links.delete, host_end)
         self.forget(container.name)
@@ -267,25 +313,26 @@ class Network:
 
         Equivalent to: `iptables -t nat -A POSTROUTING -s SUBNET ! -o BRIDGE -j MASQUERADE`.
         """
-        self.host.firewall_ready()
-        self.host.place.call(firewall.add, [rules.masquerade(self.subnet, self.bridge)])
+        self._firewall_ready()
+        self.host.place.call(firewall.add, self._rules().masquerading())
 
     def forward(self) -> None:
         """Docker's FORWARD rules for this network, and its isolation from the host's others."""
-        self.host.firewall_ready()
+        self._firewall_ready()
         if not self.icc:
             self.host.filter_bridged_frames()
-        specs = list(rules.forward_network(self.bridge, icc=self.icc))
-        others = self._others_bridges()
-        for other in others:
-            specs += rules.isolate(self.bridge, other)
-        if self.internal:
-            specs += rules.closed(self.bridge, self.subnet)
-        if others and self.host.userland_proxy:
-            standing = self.host.place.call(firewall.keys)
-            left = map(rules.left_to_proxy, (self.bridge, *others))
-            specs += [spec for spec in left if spec.key not in standing]
+        others, proxy = self._others_bridges(), self.host.userland_proxy
+        standing = self.host.place.call(firewall.keys) if others and proxy else set()
+        specs = self._rules().forwarding(others, proxy=proxy, standing=standing)
         self.host.place.call(firewall.add, specs)
+
+    def _rules(self) -> NetworkRules:
+        six = [self.interface6.network] if self.interface6 else []
+        return NetworkRules(self.bridge, (self.subnet, *six), icc=self.icc, internal=self.internal)
+
+    def _firewall_ready(self) -> None:
+        for family in self._rules().families:
+            self.host.firewall_ready(family)
 
     def _others_bridges(self) -> list[str]:
         return [n.bridge for n in self.host.networks() if n.bridge != self.bridge]
@@ -336,15 +383,7 @@ class Network:
                 f"network {self.bridge} has active endpoints ({', '.join(attached)}):"
                 " remove those containers first"
             )
-        specs = [rules.masquerade(self.subnet, self.bridge), rules.masquerade_local(self.bridge)]
-        specs += rules.forward_network(self.bridge, icc=True)
-        specs += rules.forward_network(self.bridge, icc=False)[-1:]
-        specs += rules.closed(self.bridge, self.subnet)
-        others = self._others_bridges()
-        for other in others:
-            specs += rules.isolate(self.bridge, other)
-        lone = others if len(others) == 1 else []
-        specs += map(rules.left_to_proxy, (self.bridge, *lone))
+        specs = self._rules().every(self._others_bridges())
         self.host.place.call(firewall.remove, specs)
         self.host.place.call(links.delete, self.bridge)
         self.host.forget(self)

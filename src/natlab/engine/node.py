@@ -78,12 +78,12 @@ class Node:
         return socket.socket(fileno=fd.detach())
 
     def connect(self, host: str, port: int, timeout: float = 2.0) -> Socket:
-        """A TCP connection from here. Equivalent to: `nc HOST PORT`.
+        """A TCP connection from here to an IPv4 or IPv6 address. Equivalent to: `nc HOST PORT`.
 
         Raises:
             OSError: refused, unreachable, or no answer within `timeout` seconds.
         """
-        sock = self.socket()
+        sock = self.socket(_family(host))
         try:
             sock.settimeout(timeout)
             sock.connect((host, port))
@@ -98,7 +98,7 @@ class Node:
         Raises:
             OSError: EADDRINUSE, somebody listens there already.
         """
-        sock = self.socket()
+        sock = self.socket(_family(host))
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((host, port))
@@ -238,6 +238,10 @@ class Node:
         except OSError as error:
             reason = error.strerror or os.strerror(error.errno or 0)
             raise NatlabError(f"{what} on {self.name}: {reason}") from error
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _argv(command: str | Sequence[str]) -> list[str]:

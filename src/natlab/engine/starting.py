@@ -32,10 +32,15 @@ def start(
     """
     host = network.host
     name = host.checked_name(name)
-    if not texts or (host.publishing.informed and not host.userland_proxy):
+    if not texts or _published_at_once(network):
         with contextlib.suppress(NatlabError, OSError):
             return _at_once(network, name, texts, address)
     return _step_by_step(network, name, texts, address)
+
+
+def _published_at_once(network: Network) -> bool:
+    host = network.host
+    return host.publishing.informed and not host.userland_proxy and network.interface6 is None
 
 
 def _at_once(

@@ -88,12 +88,13 @@ def first_address(name: str) -> str | None:
 
 
 def bridges() -> tuple[Link, ...]:
-    """The bridges here with their IPv4 addresses. Equivalent to: `ip addr show type bridge`."""
+    """The bridges here with their addresses. Equivalent to: `ip addr show type bridge`."""
     messages = list(ipr().get_links(kind="bridge"))
     names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in messages}
     addresses: dict[int, list[Any]] = {}
-    for message in ipr().get_addr(family=socket.AF_INET):
-        value = ip_interface(f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}")
+    for message in ipr().get_addr():
+        address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        value = ip_interface(f"{address}/{message['prefixlen']}")
         addresses.setdefault(message["index"], []).append(value)
     found = (_link(m, names, tuple(addresses.get(m["index"], ()))) for m in messages)
     return tuple(link for link in found if link.kind == "bridge")

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import fcntl
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Interface, ip_interface
 from typing import Any, Final
 
@@ -61,6 +61,17 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
         configure(name, addresses)
 
 
+def _allow_ipv6(name: str, addresses: Iterable[str]) -> None:
+    """Turn IPv6 on for an interface here that gets such an address.
+
+    Its link-local address is used at once, without asking for a second or two whether somebody
+    has it: until then the host could not ask for the neighbours to which it forwards.
+    """
+    if any(":" in address for address in addresses):
+        own = f"net/ipv6/conf/{name}"
+        sysctl.write_all({f"{own}/accept_dad": "0", f"{own}/disable_ipv6": "0"})
+
+
 @contextlib.contextmanager
 def _undone_on_failure(name: str) -> Iterator[None]:
     """Delete a link again if what comes next fails: nothing is left half-made."""
@@ -89,9 +100,12 @@ def add_pair(
 def configure(name: str, addresses: list[str], gateway: str | None = None) -> None:
     """Give an interface its addresses, set it up, and route through a gateway.
 
+    IPv6 is turned on for it if one of them is such an address.
+
     Equivalent to: `ip addr add ADDR dev NAME; ip link set NAME up; ip route add default via GW`.
     """
     number = index(name)
+    _allow_ipv6(name, addresses)
     for address in addresses:
         interface = ip_interface(address)
         options = {} if isinstance(interface, IPv4Interface) else {"flags": _NO_DAD}
@@ -114,7 +128,7 @@ def attach(
     *,
     mac: str,
     addresses: list[str],
-    gateway: str | None = None,
+    gateways: Sequence[str] = (),
     mtu: int = 1500,
     hairpin: bool = False,
     interface: str = "eth0",
@@ -122,7 +136,7 @@ def attach(
     """The four steps of networking a container, in one call.
 
     A veth pair, its host end a port of the bridge, its other end `interface` in the
-    container's namespace with a MAC address, addresses and the default route.
+    container's namespace with a MAC address, addresses and the default routes.
     """
     there = registry.get(place)
     pair = rtnl.add_pair(
@@ -133,7 +147,10 @@ def attach(
         eth0 = index(interface, there)
         given = [rtnl.add_address(eth0, address) for address in addresses]
         up = [rtnl.set_up(eth0), rtnl.set_up(_LOOPBACK)]
-        away = [rtnl.default_route(gateway)] if gateway else []
+        away = [rtnl.default_route(gateway) for gateway in gateways]
+        if any(":" in address for address in addresses):
+            with standing.at(there):
+                _allow_ipv6(interface, addresses)
         rtnl.transact(*given, *up, *away, rtnl.settle(eth0), place=there)
         port = index(host_end)
         turned = [rtnl.set_hairpin(port, on=True)] if hairpin else []

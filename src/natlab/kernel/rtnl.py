@@ -165,7 +165,7 @@ def default_route(gateway: str) -> bytes:
     from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
     message = rtmsg()
-    message["family"] = socket.AF_INET
+    message["family"] = socket.AF_INET6 if ":" in gateway else socket.AF_INET
     message["table"], message["proto"], message["type"] = _MAIN_TABLE, _BOOT, _UNICAST
     message["attrs"] = [("RTA_GATEWAY", gateway)]
     return _encode(message, _RTM_NEWROUTE, _NEW)

@@ -36,9 +36,17 @@ def refuse_taken(ports: Sequence[tuple[str, int, str]]) -> None:
         kind = _KINDS.get(proto)
         if kind is None:
             continue
-        with socket.socket(socket.AF_INET, kind) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(proto == "tcp"))
+        with _bound_by(address, kind) as sock:
             sock.bind((address, port))
+
+
+def _bound_by(address: str, kind: int) -> socket.socket:
+    """A socket for an address: one for `::` has nothing to do with IPv4."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return sock
 
 
 def open_server(kind: int, address: str, port: int) -> Fd:
@@ -49,9 +57,8 @@ def open_server(kind: int, address: str, port: int) -> Fd:
     Raises:
         OSError: EADDRINUSE, somebody serves there; EADDRNOTAVAIL, no such address here.
     """
-    sock = socket.socket(socket.AF_INET, kind)
+    sock = _bound_by(address, kind)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
         sock.bind((address, port))
         if kind == socket.SOCK_STREAM:
             sock.listen()
