@@ -319,6 +319,39 @@ def test_what_is_mounted_later_on_the_host_does_not_come_into_a_container(docker
     assert docker("exec web ls /data/late") == ""
 
 
+def test_a_removed_container_that_never_ran_leaves_its_volume_for_good(lab, docker_for):
+    with DockerEngine(lab.ubuntu1) as engine:
+        docker = docker_for(engine)
+        docker("create --rm --name one -v /data busybox true")
+        name = anonymous_of(docker, "one")
+        docker("rm one")
+    with DockerEngine(lab.ubuntu1) as engine:
+        assert docker_for(engine)("volume ls -q") == name
+
+
+def test_a_volume_in_which_somebody_has_mounted_something_outlives_rm(docker, host):
+    docker("run -d --rm --name one -v /data busybox sleep 1000")
+    name = anonymous_of(docker, "one")
+    inner = f"{VOLUMES}/{name}/_data/inner"
+    host.run(f"mkdir {inner} && mount -t tmpfs none {inner} && touch {inner}/kept", check=True)
+    docker("rm -f one")
+    assert host.run(f"ls {inner}").stdout == "kept\n"
+    assert docker.refused(f"volume rm {name}", code=1) == (
+        f"remove {name}: something is mounted in it: umount {inner} first"
+    )
+    host.run(f"umount {inner}", check=True)
+    docker(f"volume rm {name}")
+
+
+def test_an_engine_waits_for_what_it_is_deleting(lab, docker_for, caplog):
+    with DockerEngine(lab.ubuntu1) as engine:
+        fill = "seq -f /data/%.0f 20000 | xargs touch"
+        docker_for(engine)("run --rm -v /data busybox sh -c", fill)
+    assert lab.ubuntu1.run(f"ls -A {VOLUMES}").stdout == ""
+    DockerEngine(lab.ubuntu1).close()
+    assert "killed" not in caplog.text
+
+
 # docker-py
 
 
@@ -493,7 +526,7 @@ class Story:
         elif action.startswith("prune"):
             everything = action == "prune -a"
             wanted = (lambda _: True) if everything else lambda v: bool(v.labels)
-            self.engine.volumes.prune(wanted)
+            self.engine.volumes.removal.prune(wanted)
             self.volumes -= (self.volumes if everything else self.anonymous) - self.used()
         elif action == "volume rm":
             self.remove(what)
@@ -510,11 +543,11 @@ class Story:
 
     def remove(self, name):
         if name in self.volumes - self.used():
-            self.engine.volumes.remove(name)
+            self.engine.volumes.removal.remove(name)
             self.volumes.discard(name)
             return
         with pytest.raises(Refusal) as caught:
-            self.engine.volumes.remove(name)
+            self.engine.volumes.removal.remove(name)
         assert caught.value.status == (409 if name in self.volumes else 404)
 
     def check(self):
@@ -524,7 +557,7 @@ class Story:
     def end(self):
         for container in self.containers:
             self.engine.containers.remove(container, force=True)
-        self.engine.volumes.prune(lambda _: True)
+        self.engine.volumes.removal.prune(lambda _: True)
 
 
 @settings(

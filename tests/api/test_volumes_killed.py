@@ -42,7 +42,7 @@ class Killable:
 def engine(tmp_path, monkeypatch, script, docker_for):
     from natlab.engine import keep
 
-    monkeypatch.setenv("NATLAB_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("NATLAB_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     keep.up("killed")
     with keep.opened("killed") as lab:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from natlab.errors import ExecError
-from natlab.kernel import copy_up, docker_root, files, rootfs, syscalls, volumes
+from natlab.kernel import copy_up, docker_root, files, rootfs, syscalls, volume_claim, volumes
 from natlab.kernel.archives import finish
 from natlab.kernel.confine import Mount
 from natlab.model.mount_points import VOLUMES
@@ -26,7 +26,7 @@ def here(path):
 @pytest.fixture
 def store(box):
     """The directory of volumes, claimed."""
-    claim = box.host.call(volumes.settle)
+    claim = box.host.call(volume_claim.settle)
     yield Store(box)
     claim.close()
 
@@ -38,7 +38,8 @@ class Store:
         self.box, self.call = box, box.host.call
 
     def create(self, name, labels=None, **more):
-        return self.call(volumes.create, name, NOW, labels, **more)
+        _, made = self.call(volumes.create, name, NOW, labels, **more)
+        return made
 
     def names(self):
         return [volume.name for volume in self.call(volumes.list_all)]
@@ -142,11 +143,11 @@ def test_what_is_no_volume_is_not_taken_for_one(store):
 
 
 def test_only_one_engine_has_the_volumes(box):
-    claim = box.host.call(volumes.settle)
+    claim = box.host.call(volume_claim.settle)
     with pytest.raises(BlockingIOError):
-        box.host.call(volumes.settle)
+        box.host.call(volume_claim.settle)
     claim.close()
-    box.host.call(volumes.settle).close()
+    box.host.call(volume_claim.settle).close()
 
 
 def test_a_removed_volume_is_gone_with_all_that_is_in_it(store):
@@ -406,7 +407,7 @@ def small(box):
     """Volumes on a disk of a hundred pages and twenty files."""
     box.host.call(files.make_directories, VOLUMES)
     box.host.call(syscalls.mount, "none", VOLUMES, "tmpfs", data="size=400k,nr_inodes=20,mode=701")
-    claim = box.host.call(volumes.settle)
+    claim = box.host.call(volume_claim.settle)
     yield Store(box)
     claim.close()
 
@@ -451,7 +452,7 @@ def test_a_killed_engines_leftovers_are_taken_away_and_nothing_else(store):
     store.call(os.chmod, f"{VOLUMES}/whole/.ready", 0o750)
     store.write(f"{VOLUMES}/.mine/_data/x")
     store.write(f"{VOLUMES}/notes.new")
-    said = store.call(volumes.sweep)
+    said = store.call(volume_claim.sweep)
     assert said == [
         "took away .coming.new, a volume that was being made",
         "took away .gone.12345678.gone, a volume that was being removed",
@@ -465,7 +466,7 @@ def test_a_killed_engines_leftovers_are_taken_away_and_nothing_else(store):
         assert store.read(store.path(name, "/file")) == name
     assert store.list(store.path("whole")) == ["file", "new"]
     assert store.mode(store.path("whole")) == 0o750
-    assert store.call(volumes.sweep) == []
+    assert store.call(volume_claim.sweep) == []
 
 
 def test_a_worker_that_is_killed_leaves_a_copy_that_the_next_engine_takes_away(store):
@@ -477,5 +478,7 @@ def test_a_worker_that_is_killed_leaves_a_copy_that_the_next_engine_takes_away(s
     with pytest.raises(Refusal, match="cut off"):
         finish(job)
     assert store.list(store.path("data")) == []
-    assert store.call(volumes.sweep) == ["took away a copy into volume data that was not complete"]
+    assert store.call(volume_claim.sweep) == [
+        "took away a copy into volume data that was not complete"
+    ]
     assert store.list(f"{VOLUMES}/data") == ["_data", "volume.json"]
