@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -121,10 +122,8 @@ def _api(side: Side, ask: Ask) -> str:
             timeout=60,
         )
         text = got.text if got.status_code >= 400 else ""
-    try:
+    with contextlib.suppress(ValueError):
         text = json.loads(text).get("message", text)
-    except ValueError:
-        pass
     return f"{got.status_code} {text}".strip()
 
 
