@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
+from parity.results import explain
 from parity.running import Both
 from parity.scenario import Flow, Scenario
 
@@ -127,6 +128,7 @@ def fares(both, topology):
                 if {flow.frm, flow.to.split(":")[0]} & set(NAMES) <= set(running)
                 and (pair := both.step(flow)).differing
             ]
+            unlike = [one if isinstance(one, tuple) else explain(one) for one in unlike]
     finally:
         both.each(lambda side: side.try_docker(f"rm -f {' '.join(NAMES)}"), both.sides)
     return unlike
@@ -152,10 +154,12 @@ bounded = settings(
 @bounded
 @given(topology=topologies())
 def test_any_topology_fares_alike(both, topology):
-    assert not fares(both, topology)
+    unlike = fares(both, topology)
+    assert not unlike, unlike
 
 
 @bounded
 @given(topology=topologies())
 def test_any_topology_fares_alike_without_a_proxy(without_proxy, topology):
-    assert not fares(without_proxy, topology)
+    unlike = fares(without_proxy, topology)
+    assert not unlike, unlike

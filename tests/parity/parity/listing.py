@@ -16,22 +16,23 @@ SCENARIO = Scenario(
 )
 
 _EXPLAINED = """
-- `PREROUTING`, `OUTPUT`: the same rules. natlab prints no `0` for what has counted nothing in
-  another place than iptables does, and both write `ADDRTYPE match dst-type LOCAL`.
-- `INPUT`: natlab has no chain there, because nothing of Docker's stands in it; the listing shows
-  the empty built-in that iptables always has.
+- The protocol's column: iptables 1.8.9 prints numbers with `-n` (`0`, `6`, `17`), natlab prints
+  the names that it printed before, and prints again since 1.8.10 (`all`, `tcp`, `udp`).
+- `PREROUTING`, `OUTPUT`: the same rules, and they have counted the same.
+- `INPUT`: natlab has no chain there, because Docker puts nothing in it; the listing shows the empty
+  built-in that iptables always has.
 - The policies' counters: iptables-nft shows 0 packets there whatever happened, because nftables
   does not count policies. natlab's chains end with a rule that counts; the view shows that.
-- `MASQUERADE  all … !docker0  172.17.0.0/16`: the same, and it has counted the same.
-- `MASQUERADE  tcp … 172.17.0.2  172.17.0.2`: for a container that reaches itself through its own
-  published port. Without a userland proxy natlab has it too; with one, nothing ever reaches it
-  (`! -i docker0` below leaves such packets to the proxy), so natlab leaves it out, as the seed's
-  listing does.
-- `RETURN  all  docker0`: in 20.10 what comes from docker0 is left to the proxy, whatever port it
-  is for. natlab has that rule as soon as there is a second network, where it matters; the seed's
-  Docker, and Docker 28, have none.
-- `DNAT`: the same rule, the same counters. The order of rules for several ports is that of their
-  publishing on both sides.
+- `MASQUERADE … !docker0  172.17.0.0/16`: the same, and it has counted the same.
+- `MASQUERADE … 172.17.0.2  172.17.0.2  tcp dpt:8080` (and udp): for a container that reaches itself
+  through its own published port. Without a userland proxy natlab has it too; with one nothing ever
+  reaches it (`! -i docker0` below leaves such packets to the proxy), so natlab leaves it out, as
+  the Docker of the first years did.
+- `RETURN … docker0`: in 20.10 what comes from docker0 is left to the proxy, whatever port it is
+  for. natlab has that rule as soon as there is a second network, where it matters. Docker 28 and
+  the Docker of the first years have none.
+- `DNAT`: the same rules, and they have counted the same. 20.10 publishes the ports of one container
+  from the highest down, natlab and Docker 28 from the lowest up.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import textwrap
 from collections.abc import Iterator
 
 from parity import listing
@@ -14,7 +15,8 @@ from parity.scenario import Scenario
 
 _HEAD = """# Parity with a real Docker engine
 
-Made by `make parity` on {date}: {version} on one side, natlab on the other. Do not edit.
+Made by `make parity` on {date}: {version} on one side, natlab on the
+other. Do not edit.
 
 **{summary}.**
 
@@ -53,8 +55,8 @@ def page(results: Results, version: str, silence: float) -> str:
 
 def _on_purpose(results: Results) -> Iterator[str]:
     for number, (purpose, pairs) in enumerate(results.on_purpose.items(), start=1):
-        yield f"{number}. **{purpose.name}** ({len(pairs)}). {purpose.reason} Source:"
-        yield f"   {purpose.source}."
+        text = f"**{purpose.name}** ({len(pairs)}). {purpose.reason} Source: {purpose.source}."
+        yield f"{number}. " + "\n   ".join(textwrap.wrap(text, 95))
 
 
 def _number(results: Results, pair: Pair) -> str:
