@@ -8,7 +8,7 @@ LAB_RUN ?= $(VENV)/bin/natlab do --all --check --throwaway
 provision = NATLAB_VENV=$(abspath $(VENV)) bash tools/provision.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint bench clean
+.PHONY: help lab test lint bench parity clean
 # One virtual environment serves all targets: with -j they still run one after the other.
 .NOTPARALLEL:
 
@@ -37,6 +37,10 @@ bench: ## time attaching, publishing, running and volumes against what they are 
 	@$(VENV)/bin/python tests/bench/bench_engine.py
 	@$(VENV)/bin/python tests/bench/bench_volumes.py
 
+parity: ## compare with a real Docker engine, flow by flow (root); writes docs/parity.md
+	@$(provision) --extras test
+	@PYTHONPATH=tests/parity $(VENV)/bin/python -m parity
+
 clean: ## remove the virtual environment, caches and built packages
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .docker.io build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests lab -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -205,7 +205,14 @@ class Lives:
             )
 
     def restart(self, container: Container, grace: float | None = None) -> None:
-        """Stop it if it runs, and start it. Equivalent to: `docker restart NAME`."""
-        self.stop(container, grace)
-        self.start(container)
+        """Stop it if it runs, and start it. Equivalent to: `docker restart NAME`.
+
+        Raises:
+            Refusal: `Cannot restart container NAME: …` (500), whatever the reason is.
+        """
+        try:
+            self.stop(container, grace)
+            self.start(container)
+        except Refusal as error:
+            raise Refusal(f"Cannot restart container {container.name}: {error}", 500) from error
         self._engine.containers.tell(container, "restart")

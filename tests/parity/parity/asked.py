@@ -332,25 +332,17 @@ FILES = Facts(
         "run -d --name joined --network container:plain app",
         "run -d --name linked -h l --link plain:db --link plain app",
     ),
-    tuple(
-        Ask("in", f"{name} cat {path}")
-        for name in (
-            "plain",
-            "named",
-            "domain",
-            "dns",
-            "nosearch",
-            "extra",
-            "own",
-            "owndns",
-            "none",
-            "hostnet",
-            "joined",
-            "linked",
-        )
-        for path in ("/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
-    )
-    + (Ask("in", "named hostname"), Ask("in", "domain hostname"), Ask("in", "own hostname")),
+    (
+        *(
+            Ask("in", f"{name} cat {path}")
+            for name in (
+                *("plain", "named", "domain", "dns", "nosearch", "extra"),
+                *("own", "owndns", "none", "hostnet", "joined", "linked"),
+            )
+            for path in ("/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
+        ),
+        *(Ask("in", f"{name} hostname") for name in ("named", "domain", "own")),
+    ),
     before=NAMESERVER,
 )
 
@@ -372,7 +364,7 @@ LINKS = Facts(
     (
         "run -d --name db -h db -e PASSWORD=secret -e A=b app",
         "run -d --name some-db -h s --expose 90-92 app",
-        "run -d --name web -h web --link db --link db:store --link some-db:My-Alias app",
+        "run -d --name web -h web --link db --link some-db:store --link some-db:My-Alias app",
         "run -d --name plain -h plain app",
     ),
     (
@@ -395,7 +387,8 @@ LINKS = Facts(
                 "DB_ENV_PATH",
                 "STORE_NAME",
                 "STORE_PORT",
-                "STORE_ENV_PASSWORD",
+                "STORE_PORT_90_TCP_PORT_END",
+                "STORE_ENV_COLOUR",
                 "MY_ALIAS_NAME",
                 "MY_ALIAS_PORT",
                 "MY_ALIAS_PORT_90_TCP",
@@ -631,7 +624,7 @@ STATUS = Facts(
             'POST /networks/create {"Name": "host"}',
             'POST /networks/create {"Name": ""}',
             'POST /networks/create {"Name": "x", "Driver": "nonesuch"}',
-            'POST /networks/create {"Name": "y", "IPAM": {"Config": [{"Subnet": "172.17.0.0/24"}]}}',
+            'POST /networks/create {"Name": "y", "IPAM": {"Config": [{"Subnet": "172.0.0.0/8"}]}}',
             'POST /networks/blue/connect {"Container": "nonesuch"}',
             'POST /networks/blue/connect {"Container": "web"}',
             'POST /networks/blue/connect {"Container": "web"}',
@@ -685,8 +678,8 @@ INSIDE = Facts(
                 "bridge -d link | grep -o 'hairpin o[nf]*' | sort | uniq -c",
                 "cat /sys/class/net/docker0/bridge/stp_state",
                 "ip -o link show type veth | wc -l",
-                "ip -o link show type veth | grep -oE 'veth[0-9a-f]+' | grep -cE '^veth[0-9a-f]{7}$'",
-                "ip -o link show type bridge | grep -oE 'docker0|br-[0-9a-f]+' | sed 's/-.*/-ID/' | sort -u",
+                "ip -o link show type veth | grep -oE 'veth[0-9a-f]+' | grep -cE '^.{11}$'",
+                "ip -o link show type bridge | grep -oE 'docker0|br-' | sort -u",
                 "ss -ltnH | grep -c 0.0.0.0:8080",
             )
         ),

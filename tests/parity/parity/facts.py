@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from parity.running import Both, Pair
 from parity.scenario import Scenario
 from parity.sides import Side
 
+_EVERYWHERE = 6
+"""How many lines every hosts file begins with."""
 Kind = Literal["docker", "inspect", "network", "in", "api", "host"]
 
 
@@ -72,17 +75,27 @@ def answer(side: Side, ask: Ask) -> str:
     )
 
 
+def _links_sorted(text: str) -> str:
+    """A hosts file whose own lines are in order: links come as Go's map gives them."""
+    lines = text.splitlines()
+    return "\n".join([*lines[:_EVERYWHERE], *sorted(lines[_EVERYWHERE:])])
+
+
 def _docker(side: Side, ask: Ask) -> str:
     done = side.try_docker(ask.what)
     if ask.what.startswith("port "):  # the client prints a map's entries as they come
         return "\n".join(sorted(done.stdout.splitlines())) + done.stderr
     error = done.stderr.partition("\nSee 'docker ")[0].strip()
+    if ask.what.endswith("cat /etc/hosts") and not done.returncode:
+        return _links_sorted(done.stdout)
     return f"{done.stdout.strip()}{f' [{done.returncode}] {error}' if done.returncode else ''}"
 
 
 def _in(side: Side, ask: Ask) -> str:
     name, _, command = ask.what.partition(" ")
     done = side.try_docker(f"exec {name} {command}")
+    if command == "cat /etc/hosts":
+        return _links_sorted(done.stdout)
     return done.stdout + done.stderr
 
 
@@ -121,10 +134,8 @@ def _api(side: Side, ask: Ask) -> str:
             timeout=60,
         )
         text = got.text if got.status_code >= 400 else ""
-    try:
+    with contextlib.suppress(ValueError):
         text = json.loads(text).get("message", text)
-    except ValueError:
-        pass
     return f"{got.status_code} {text}".strip()
 
 

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 from natlab.engine import probe
 from natlab.engine.node import Node
@@ -30,6 +31,8 @@ again with `LONG`, so that a slow machine is never a difference.
 """
 LONG = 5.0
 _ANSWER = b"answer"
+_ECHO_REQUEST = 8
+_IP_RECVERR = 11  # ICMP's errors reach the socket: ip(7)
 _FAILED = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
@@ -67,8 +70,13 @@ class Seen:
 
 @dataclass
 class _Exchange:
-    """What is known so far."""
+    """A flow under way: what it needs, and what is known so far."""
 
+    client: Node
+    target: tuple[str, int]
+    flow: Flow
+    servers: Servers
+    silence: float
     local: tuple[str, int] = ("", 0)
     outcome: str = ""
     server: str = ""
@@ -84,7 +92,7 @@ class Servers:
         self.sockets: dict[socket.socket, str] = {}
         self._side, self._places = side, places
 
-    def __enter__(self) -> Servers:
+    def __enter__(self) -> Self:
         self.open()
         return self
 
@@ -106,6 +114,10 @@ class Servers:
                 if proto != "udp":
                     sock.listen(16)
                 self.sockets[sock] = f"{name}:{port}"
+
+    def node(self, name: str) -> Node:
+        """One of the side's nodes."""
+        return self._side.node(name)
 
     def close(self) -> None:
         """Stop."""
@@ -163,18 +175,17 @@ def _port(side: Side, text: str) -> int:
 
 def observe(side: Side, flow: Flow, servers: Servers, *, silence: float = SILENCE) -> Seen:
     """Send a flow, and write down what came of it."""
-    client = side.node(flow.frm)
     target = resolve(side, flow.to)
     if flow.fresh:
         side.host.flush_conntrack()
     before = counted.counters(side)
-    exchange = _Exchange()
+    exchange = _Exchange(side.node(flow.frm), target, flow, servers, silence)
+    send = {"tcp": _tcp, "udp": _udp, "icmp": _icmp}[flow.proto]
     try:
         for _ in range(flow.times):
-            send = {"tcp": _tcp, "udp": _udp, "icmp": _icmp}[flow.proto]
-            send(client, target, flow, servers, exchange, silence)
+            send(exchange)
         counts = counted.difference(before, counted.counters(side))
-        entries = _entries(side, flow, exchange, target)
+        entries = _entries(side, exchange)
     finally:
         for sock in exchange.conns:
             sock.close()
@@ -191,71 +202,83 @@ def observe(side: Side, flow: Flow, servers: Servers, *, silence: float = SILENC
     )
 
 
-def _tcp(client, target, flow, servers, exchange, silence) -> None:
+def _tcp(exchange: _Exchange) -> None:
+    """Connect, send a token, and wait for the answer."""
     token = os.urandom(8)
-    sock = _client_socket(client, socket.SOCK_STREAM, flow, exchange)
-    code = sock.connect_ex(target)
+    sock = _client_socket(exchange, socket.SOCK_STREAM)
+    code = sock.connect_ex(exchange.target)
     if code not in (0, errno.EINPROGRESS):
-        exchange.outcome = _FAILED.get(code, errno.errorcode.get(code, str(code)))
+        exchange.outcome = _named(code)
         return
     exchange.local = sock.getsockname()
-    state = "connecting"
-    deadline = time.monotonic() + silence
+    connected = False
+    deadline = time.monotonic() + exchange.silence
     heard: dict[socket.socket, str] = {}
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            exchange.outcome = "dropped" if state == "connecting" else "connected, then silence"
-            return
-        for ready in _ready([*servers.sockets, *heard, sock], [sock], state, left):
+    while (left := deadline - time.monotonic()) > 0:
+        for ready in _ready([*exchange.servers.sockets, *heard, sock], sock, connected, left):
             if ready in heard:
-                with contextlib.suppress(ConnectionError):
-                    if ready.recv(64) == token:
-                        exchange.server = heard[ready]
-                        exchange.source = ready.getpeername()
-                        ready.sendall(_ANSWER)
-                heard.pop(ready)
-            elif ready in servers.sockets:
-                with contextlib.suppress(BlockingIOError):
-                    ready.setblocking(False)
-                    conn, _ = ready.accept()
-                    conn.setblocking(True)
-                    exchange.conns.append(conn)
-                    heard[conn] = servers.sockets[ready]
-            elif state == "connecting":
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if code:
-                    exchange.outcome = _FAILED.get(code, errno.errorcode.get(code, str(code)))
-                    return
-                state = "connected"
-                deadline = time.monotonic() + LONG
-                sock.send(token)
-            else:
-                exchange.outcome = _end_of(sock)
-                exchange.answered_by = target[0] if exchange.outcome == "answered" else ""
+                _answer(ready, heard.pop(ready), token, exchange)
+            elif ready in exchange.servers.sockets:
+                heard |= _accept(ready, exchange)
+            elif connected or (code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                exchange.outcome = _end_of(sock) if connected else _named(code)
+                exchange.answered_by = exchange.target[0] if exchange.outcome == "answered" else ""
                 return
+            else:
+                connected, deadline = True, time.monotonic() + LONG
+                sock.send(token)
+    exchange.outcome = "connected, then silence" if connected else "dropped"
+
+
+def _named(code: int) -> str:
+    """An error in a word or two."""
+    return _FAILED.get(code, errno.errorcode.get(code, str(code)))
+
+
+def _accept(ready: socket.socket, exchange: _Exchange) -> dict[socket.socket, str]:
+    """Take a connection, and note whose it is; none if it is gone again."""
+    try:
+        ready.setblocking(False)
+        conn, _ = ready.accept()
+    except BlockingIOError:
+        return {}
+    conn.setblocking(True)
+    exchange.conns.append(conn)
+    return {conn: exchange.servers.sockets[ready]}
+
+
+def _answer(conn: socket.socket, server: str, token: bytes, exchange: _Exchange) -> None:
+    """Answer the token, and note from where it came."""
+    with contextlib.suppress(ConnectionError):
+        if conn.recv(64) == token:
+            exchange.server, exchange.source = server, conn.getpeername()
+            conn.sendall(_ANSWER)
 
 
 def _end_of(sock: socket.socket) -> str:
+    """How a connection ended: a proxy that gives up sends FIN or RST, as data happens to come."""
     try:
         return "answered" if sock.recv(64) == _ANSWER else "connected, then closed"
     except ConnectionError:
-        return "connected, then reset"
+        return "connected, then closed"
 
 
-def _ready(reading, writing, state: str, left: float) -> Iterator[socket.socket]:
+def _ready(
+    reading: list[socket.socket], client: socket.socket, connected: bool, left: float
+) -> Iterator[socket.socket]:
+    """The sockets at which something has come; a client's also when its connection is made."""
     poll = select.poll()
-    by_fd = {sock.fileno(): sock for sock in [*reading, *writing]}
+    by_fd = {sock.fileno(): sock for sock in reading}
     for sock in reading:
         poll.register(sock, select.POLLIN)
-    if state == "connecting":
-        poll.register(writing[0], select.POLLOUT)
+    if not connected:
+        poll.register(client, select.POLLOUT)
     for fd, _ in poll.poll(left * 1000):
         yield by_fd[fd]
 
 
-def _client_socket(client: Node, kind: int, flow: Flow, exchange: _Exchange) -> socket.socket:
-    sock = client.socket(kind=kind)
+def _client_socket(exchange: _Exchange, kind: int) -> socket.socket:
+    sock, flow = exchange.client.socket(kind=kind), exchange.flow
     exchange.conns.append(sock)
     sock.setblocking(False)
     if flow.sport:
@@ -264,70 +287,74 @@ def _client_socket(client: Node, kind: int, flow: Flow, exchange: _Exchange) -> 
     return sock
 
 
-def _udp(client, target, flow, servers, exchange, silence) -> None:
-    token = os.urandom(flow.size)
-    sock = _client_socket(client, socket.SOCK_DGRAM, flow, exchange)
-    sock.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR: ICMP's errors reach this socket
-    if not flow.sport:
+def _udp(exchange: _Exchange) -> None:
+    """Send a datagram, send it back where it arrives, and wait for it."""
+    token = os.urandom(exchange.flow.size)
+    sock = _client_socket(exchange, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+    if not exchange.flow.sport:
         sock.bind(("0.0.0.0", 0))
-    exchange.local = (probe.client_address(client, target[0]), sock.getsockname()[1])
+    source = probe.client_address(exchange.client, exchange.target[0])
+    exchange.local = (source, sock.getsockname()[1])
     try:
-        sock.sendto(token, target)
+        sock.sendto(token, exchange.target)
     except OSError as error:
-        exchange.outcome = _FAILED.get(error.errno, str(error))
+        exchange.outcome = _named(error.errno)
         return
-    deadline = time.monotonic() + silence
+    sockets = [s for s in exchange.servers.sockets if s.type == socket.SOCK_DGRAM]
+    deadline = time.monotonic() + exchange.silence
     while (left := deadline - time.monotonic()) > 0:
-        for ready in _ready([*servers.sockets, sock], [sock], "", left):
+        for ready in _ready([*sockets, sock], sock, True, left):
             if ready is sock:
                 _udp_answer(sock, exchange)
                 return
-            if ready.type != socket.SOCK_DGRAM:
-                continue
-            data, peer = ready.recvfrom(65536)
-            if data == token:
-                exchange.server, exchange.source = servers.sockets[ready], peer
-                with contextlib.suppress(OSError):
-                    ready.sendto(data, peer)
+            _send_back(ready, token, exchange)
     exchange.outcome = "dropped" if not exchange.server else "arrived, but no answer came back"
+
+
+def _send_back(ready: socket.socket, token: bytes, exchange: _Exchange) -> None:
+    data, peer = ready.recvfrom(65536)
+    if data == token:
+        exchange.server, exchange.source = exchange.servers.sockets[ready], peer
+        with contextlib.suppress(OSError):
+            ready.sendto(data, peer)
 
 
 def _udp_answer(sock: socket.socket, exchange: _Exchange) -> None:
     try:
         _, peer = sock.recvfrom(65536)
     except OSError as error:
-        exchange.outcome = _FAILED.get(error.errno, str(error))
+        exchange.outcome = _named(error.errno)
         return
     exchange.outcome, exchange.answered_by = "answered", peer[0]
 
 
-def _icmp(client, target, flow, servers, exchange, silence) -> None:
-    names = {place.rpartition(":")[0] for place in servers.sockets.values()}
+def _icmp(exchange: _Exchange) -> None:
+    """Ping, and see who got the request."""
+    servers, client, (target, _) = exchange.servers, exchange.client, exchange.target
+    names = {place.rpartition(":")[0] for place in servers.sockets.values()} - HOSTS.keys()
     with contextlib.ExitStack() as stack:
         captures = {
-            name: stack.enter_context(_node(servers._side, name).capture()) for name in names
+            name: stack.enter_context(servers.node(name).capture())
+            for name in names - {exchange.flow.frm}
         }
-        result = probe.ping(client, target[0], timeout=silence, size=flow.size)
-        exchange.local = (probe.client_address(client, target[0]), 0)
+        result = probe.ping(client, target, timeout=exchange.silence, size=exchange.flow.size)
+        exchange.local = (probe.client_address(client, target), 0)
         exchange.outcome = {"no answer": "dropped"}.get(result.outcome, result.outcome)
         exchange.answered_by = result.peer or ""
         for name, capture in captures.items():
-            if name == flow.frm:
-                continue
             for seen in capture.collect():
-                packet = seen.packet
-                to_itself = not seen.outgoing and packet.proto == "icmp"
-                if to_itself and packet.icmp_type == 8 and name not in HOSTS:
-                    exchange.server, exchange.source = name, (packet.src, 0)
+                if not seen.outgoing and seen.packet.icmp_type == _ECHO_REQUEST:
+                    exchange.server, exchange.source = name, (seen.packet.src, 0)
 
 
-def _entries(side: Side, flow: Flow, exchange: _Exchange, target) -> tuple[str, ...]:
+def _entries(side: Side, exchange: _Exchange) -> tuple[str, ...]:
     """The client's own entries of the host's connection table, its accidental port as P."""
     src, sport = exchange.local
     found = []
     for entry in side.host.conntrack():
         one, two = entry.original, entry.reply
-        if one.proto != flow.proto or one.dst != target[0]:
+        if one.proto != exchange.flow.proto or one.dst != exchange.target[0]:
             continue
         if src not in ("0.0.0.0", one.src) or (sport and one.sport != sport):
             continue

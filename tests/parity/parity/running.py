@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from natlab.errors import NatlabError
 from parity import flows
@@ -48,7 +48,7 @@ class Both:
         self.sides: list[Side] = []
         self._servers: list[Servers] = []
 
-    def __enter__(self) -> Both:
+    def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
             undo.push(self._undo)
             self.sides = self.each(self._up, NAMES)
@@ -71,21 +71,30 @@ class Both:
 
     def run(self) -> list[Pair]:
         """Every flow of the scenario."""
-        self.each(self._make, self.sides)
-        self._servers = [Servers(made, self.scenario.serve) for made in self.sides]
+        self.each(self.make, self.sides)
+        with self.serving(self.scenario.serve):
+            pairs = [self.step(step) for step in self.scenario.steps]
+        return [pair for pair in pairs if pair is not None]
+
+    @contextlib.contextmanager
+    def serving(self, places: tuple[str, ...]) -> Iterator[None]:
+        """Let something answer at those places while the block runs."""
+        self._servers = [Servers(made, places) for made in self.sides]
         self.each(Servers.open, self._servers)
         try:
-            return [pair for step in self.scenario.steps if (pair := self._step(step)) is not None]
+            yield
         finally:
             self.each(Servers.close, self._servers)
 
-    def _make(self, made: Side) -> None:
+    def make(self, made: Side) -> None:
+        """Type the lines that make the topology."""
         for line in self.scenario.docker:
             made.docker(line)
         for where, line in self.scenario.after:
             made.type(where, line)
 
-    def _step(self, step: Flow | Type) -> Pair | None:
+    def step(self, step: Flow | Type) -> Pair | None:
+        """Send a flow, or type what stands between two; only the first has a result."""
         if isinstance(step, Type):
             self.each(Servers.close, self._servers)
             self.each(_type, self.sides, [step] * 2)

@@ -96,7 +96,7 @@ SCENARIOS = (
     ),
     Scenario(
         "forwarding-for-others",
-        "A second LAN behind the host: does the engine's start cut it off?",
+        "A second LAN behind the host, which the engine's start cuts off.",
         (TWO,),
         ("ubuntu2:9000",),
         (Flow("outside", "10.7.0.2:9000"), Flow("outside", "10.7.0.2", "icmp")),

@@ -92,4 +92,20 @@ SCENARIOS = (
         (Flow("outside", "host:8080"), Flow("host", "localhost:8080"), Flow("two", "host:8080")),
         options=OFF,
     ),
+    Scenario(
+        "no-proxy-bridged",
+        "Without a proxy, on a host that filters bridged frames, as one with br_netfilter does.",
+        ("run -d --name web -p 8080:80 -p 53:53/udp app", TWO),
+        ("web:80", "web:53/udp"),
+        (
+            Flow("two", "host:8080"),
+            Flow("two", "docker0:8080"),
+            Flow("web", "host:8080"),
+            Flow("two", "web:80"),
+            Flow("two", "host:53", "udp"),
+            Flow("two", "host:8081"),
+        ),
+        options=OFF,
+        before=(("host", "sysctl -w net.bridge.bridge-nf-call-iptables=1"),),
+    ),
 )
