@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 from typing import Final
 
@@ -27,6 +28,24 @@ _SMALLEST: Final = 30
 """The longest prefix that has room for a gateway and a container."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Docker0:
+    """What a host's default network is like. Compare: dockerd's `--bip`, `--mtu` and `--icc`.
+
+    Attributes:
+        address: The bridge's address with the prefix length: the containers' gateway.
+        mtu: The largest packet, in bytes.
+        icc: Whether its containers reach each other.
+    """
+
+    address: str = DOCKER0_ADDRESS
+    mtu: int = 1500
+    icc: bool = True
+
+
+DOCKER0_AS_USUAL: Final = Docker0()
+
+
 class Host(Node):
     """A network, mount and UTS namespace: whoever stands in it takes it for a machine.
 
@@ -42,11 +61,15 @@ class Host(Node):
         *,
         userland_proxy: bool = True,
         port_range: PortRange | None = SEED_RANGE,
+        docker0: Docker0 = DOCKER0_AS_USUAL,
     ) -> None:
         super().__init__(name, place)
         self.userland_proxy = userland_proxy
+        self._docker0 = docker0
         self._containers: dict[str, Container] = {}
         self._networks: dict[str, Network] = {}
+        self.socket_on_lan: tuple[Namespace, str] | None = None
+        """Where its eth0 is plugged in, if the lab did that: the LAN, and the name of its port."""
         self.publishing = Publishing(self, port_range or self._kernels_port_range())
 
     def _kernels_port_range(self) -> PortRange:
@@ -228,14 +251,22 @@ class Host(Node):
         return networks[bridge]
 
     def add_docker0(
-        self, address: str = DOCKER0_ADDRESS, *, bridge: str = DOCKER0, icc: bool = True
+        self, address: str | None = None, *, bridge: str = DOCKER0, icc: bool | None = None
     ) -> Network:
         """All of Docker's default network at once: bridge, forwarding, masquerade, FORWARD rules.
 
+        What is not given is as the lab was told: Docker's usual, unless it was told otherwise.
+
         Equivalent to: starting `dockerd`.
         """
+        usual = self._docker0
         forwarded_before = self.forwarding
-        network = self.add_network(bridge, address, icc=icc)
+        network = self.add_network(
+            bridge,
+            address or usual.address,
+            icc=usual.icc if icc is None else icc,
+            mtu=usual.mtu,
+        )
         try:
             self.forwarding = True
             network.masquerade()
@@ -245,6 +276,14 @@ class Host(Node):
             self.forwarding = forwarded_before
             raise
         return network
+
+    @property
+    def docker0(self) -> Network:
+        """Docker's default network here; it is made when it is first asked for."""
+        known = self._networks.get(DOCKER0)
+        if known is not None and self.place.call(links.present, [DOCKER0]):
+            return known
+        return next((n for n in self.networks() if n.bridge == DOCKER0), None) or self.add_docker0()
 
     def start_dockerd(self, *options: str) -> Process:
         """Start Docker's engine, natlab's own, and wait until it answers at /run/docker.sock.
@@ -334,6 +373,12 @@ class Host(Node):
         return self.publishing.read()
 
     # Life
+
+    def far_end(self, interface: str) -> tuple[Namespace, str]:
+        """Where the other end of an interface's cable is; see `Node.far_end`."""
+        if interface == "eth0" and self.socket_on_lan is not None:
+            return self.socket_on_lan
+        return super().far_end(interface)
 
     @property
     def address(self) -> IPv4Interface:

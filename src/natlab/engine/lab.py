@@ -15,10 +15,10 @@ import os
 import threading
 from collections.abc import Mapping
 from ipaddress import IPv4Interface, ip_interface
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from natlab.engine.container import Container
-from natlab.engine.host import Host
+from natlab.engine.host import DOCKER0_AS_USUAL, Docker0, Host
 from natlab.engine.node import Node
 from natlab.errors import UsageError
 from natlab.kernel import links, machine, machine_made, namespaces, processes
@@ -27,6 +27,9 @@ from natlab.model.addresses import mac_for
 from natlab.model.names import check_interface_name, unknown
 from natlab.model.ports import SEED_RANGE, PortRange
 from natlab.programs import launchers
+
+if TYPE_CHECKING:
+    from natlab.model.journey import Journey
 
 CLASSROOM: Final[Mapping[str, str]] = {
     "outside": "192.168.33.20/24",
@@ -50,6 +53,9 @@ class Lab:
         userland_proxy: Whether published ports get Docker's userland proxy as well.
         port_range: Where automatic published ports are taken from: the range of the seed's day,
             unless another is given; None for the kernel's own (`net.ipv4.ip_local_port_range`).
+        docker0: What the hosts' default network is like, once it is made.
+        mtu: The largest packet on the LAN, in bytes.
+        agent: The sandbox to stand in; this process's own, unless another is given.
 
     Raises:
         UsageError: an address or a name is not valid.
@@ -62,10 +68,14 @@ class Lab:
         *,
         userland_proxy: bool = True,
         port_range: PortRange | None = SEED_RANGE,
+        docker0: Docker0 = DOCKER0_AS_USUAL,
+        mtu: int = 1500,
+        agent: Agent | None = None,
     ) -> None:
         self._userland_proxy, self._port_range = userland_proxy, port_range
+        self._docker0, self._mtu = docker0, mtu
         self.addresses = _checked(hosts)
-        self.agent = _shared_agent()
+        self.agent = agent or _shared_agent()
         self.hosts: dict[str, Host] = {}
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
@@ -77,6 +87,7 @@ class Lab:
         """The lab that stands in a lasting sandbox, made there if there is none yet."""
         lab = cls.__new__(cls)
         lab._userland_proxy, lab._port_range = True, SEED_RANGE  # noqa: SLF001 - its own constructor
+        lab._docker0, lab._mtu = DOCKER0_AS_USUAL, 1500  # noqa: SLF001
         lab.agent, lab.hosts = agent, {}
         lab.addresses = _checked(CLASSROOM)
         pinned = agent.call(None, namespaces.list_pinned, f"{PINS}/hosts")
@@ -88,7 +99,7 @@ class Lab:
             )
         else:
             lab._build()  # noqa: SLF001
-            lab._pin()  # noqa: SLF001
+            lab.pin()
         return lab
 
     def __enter__(self) -> Self:
@@ -108,17 +119,43 @@ class Lab:
         self.switch.call(machine.settle)
         self.switch.call(links.add_bridge, _SWITCH, [])
         for name in self.addresses:
-            text = self._hosts_file(name)
-            self._adopt(
-                name, self.agent.call(None, machine_made.create_machine, name, launchers(), text)
-            )
-            self.hosts[name].place.call(machine.settle)
-            self._plug_in(name)
+            self._add(name)
+
+    def add_host(self, name: str, address: str) -> Host:
+        """One machine more on the LAN; the others find its name in their `/etc/hosts`.
+
+        Args:
+            name: Its name.
+            address: Its address on the LAN with the prefix length.
+
+        Raises:
+            UsageError: the name or the address is not valid, or taken.
+        """
+        if name in self.addresses:
+            raise UsageError(f"host {name} is there already: choose another name")
+        known = {known: str(interface) for known, interface in self.addresses.items()}
+        self.addresses = _checked({**known, name: address})
+        self._add(name)
+        for other in self.hosts.values():
+            other.place.call(machine_made.rewrite_hosts, self._hosts_file(other.name))
+        return self.hosts[name]
+
+    def _add(self, name: str) -> None:
+        text = self._hosts_file(name)
+        self._adopt(
+            name, self.agent.call(None, machine_made.create_machine, name, launchers(), text)
+        )
+        self.hosts[name].place.call(machine.settle)
+        self._plug_in(name)
 
     def _adopt(self, name: str, number: int) -> None:
         place = Namespace(self.agent, number)
         self.hosts[name] = Host(
-            name, place, userland_proxy=self._userland_proxy, port_range=self._port_range
+            name,
+            place,
+            userland_proxy=self._userland_proxy,
+            port_range=self._port_range,
+            docker0=self._docker0,
         )
 
     def _plug_in(self, name: str) -> None:
@@ -130,9 +167,12 @@ class Lab:
             self.hosts[name].place.number,
             mac=mac_for(interface.ip),
             addresses=[str(interface)],
+            mtu=self._mtu,
         )
+        self.hosts[name].socket_on_lan = (self.switch, name)
 
-    def _pin(self) -> None:
+    def pin(self) -> None:
+        """Let others find its machines in the sandbox: for a lab that lasts."""
         self.agent.call(None, namespaces.pin, self.switch.number, f"{PINS}/{_SWITCH}")
         for name, host in self.hosts.items():
             self.agent.call(None, namespaces.pin, host.place.number, f"{PINS}/hosts/{name}")
@@ -170,6 +210,18 @@ class Lab:
             known = [*self.hosts, *(container.name for container in self.containers())]
             raise unknown("host or container", name, known)
         return found[0]
+
+    def journey(
+        self, origin: Node | str, target: str, port: int | None = None, **options: Any
+    ) -> Journey:
+        """One packet's way from a node to an address, and its answer's: hooks, rules, rewrites.
+
+        The options are those of `natlab.engine.journey.travel`. Equivalent to: `natlab journey`.
+        """
+        from natlab.engine.journey import travel
+
+        start = self.node(origin) if isinstance(origin, str) else origin
+        return travel(self, start, target, port, **options)
 
     def clean(self) -> None:
         """Take every host back to its first state, and plug it into the LAN anew."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
@@ -324,6 +325,21 @@ class Publishing:
                 if port.isdigit():
                     item = Published(host_ip, int(port), to_port or int(port), proto)
                     yield item, IPv4Address(to)
+
+    @contextlib.contextmanager
+    def used_up(self) -> Iterator[None]:
+        """No automatic port is left in the block."""
+        taken: list[Binding] = []
+        for proto, port in itertools.product(
+            PROTOS, range(self._range.first, self._range.last + 1)
+        ):
+            with contextlib.suppress(NatlabError):  # it is published already
+                request = PortRequest((IPv4Address(0),), proto, PortRange(port, port))
+                taken += self._ports.allocate([request])
+        try:
+            yield
+        finally:
+            self._ports.release(taken)
 
     def forget(self) -> None:
         """End this process's proxies and begin anew with the ports; rules stay as they are."""

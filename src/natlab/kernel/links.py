@@ -21,6 +21,7 @@ _LOOPBACK: Final = 1
 """The index of `lo` in every namespace (LOOPBACK_IFINDEX in net/flow.h)."""
 _SIOCGIFINDEX: Final = 0x8933
 _NO_DAD: Final = 0x02
+_SIOCGIFMTU: Final = 0x8921
 
 
 def index(name: str, place: Place | None = None) -> int:
@@ -186,3 +187,23 @@ def _route(dst: str, gateway: str | None, dev: str | None) -> dict[str, Any]:
     if dev:
         route |= {"oif": index(dev)} | ({} if gateway else {"scope": 253})
     return route
+
+
+def plug(name: str, *, plugged: bool) -> None:
+    """Set one end of a pair up or down: at the other end that is a cable put in, or pulled out."""
+    set_link(name, state="up" if plugged else "down")
+    if plugged:
+        rtnl.transact(rtnl.settle(index(name)))
+
+
+def settle(name: str) -> None:
+    """Let a link whose cable was put in just now carry frames; see `rtnl.settle`."""
+    rtnl.transact(rtnl.settle(index(name)))
+
+
+def set_mtu(name: str, mtu: int) -> int:
+    """Change a link's largest packet; returns what it was. Compare: `ip link set NAME mtu MTU`."""
+    request = struct.pack("16s24x", name.encode()[:15])
+    answer = fcntl.ioctl(standing.place.route, _SIOCGIFMTU, request)
+    set_link(name, mtu=mtu)
+    return int(struct.unpack_from("=i", answer, _IFNAMSIZ)[0])
