@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from typing import Any, Final, Literal
 
 from natlab.engine.node import Node
@@ -97,22 +98,36 @@ def _blocked(  # noqa: PLR0917 - private: the two above pass their arguments on 
         raise UsageError(f"no hook {one_line(hook)!r} for a fault: there is {', '.join(_HOOKS)}")
     if proto not in (None, "tcp", "udp", "icmp") or (port and proto == "icmp"):
         raise UsageError(f"a fault stops tcp, udp or icmp, not {proto!r}, and icmp has no ports")
-    words = [f"ip saddr {src}"] if src else []
-    words += [f"ip daddr {dst}"] if dst else []
+    words = [f"ip {field} {_network(of)}" for field, of in (("saddr", src), ("daddr", dst)) if of]
     if port:
         words.append(f"{proto or 'tcp'} dport {int(port)}")
     elif proto:
         words.append(f"ip protocol {proto}")
     table = f"natlab-fault-{next(_numbers)}"
     rule = " ".join([*words, "counter", how])
-    node.nft(
-        f"table ip {table} {{ chain fault {{ type filter hook {hook} priority -10; policy accept;\n"
-        f"{rule}\n}} }}"
-    )
+    lines = [
+        f"table ip {table} {{",
+        "chain fault {",
+        f"type filter hook {hook} priority -10; policy accept;",
+        " ".join([*words, "counter", how]),
+        "}",
+        "}",
+    ]
+    node.nft("\n".join(lines))
     try:
         yield Blocked(node, table)
     finally:
         node.nft(f"delete table ip {table}")
+
+
+def _network(text: str) -> IPv4Network:
+    try:
+        return IPv4Network(text, strict=False)
+    except ValueError:
+        raise UsageError(
+            f"{one_line(str(text))!r} is no IPv4 address or network for a fault: give one like"
+            " 172.17.0.2"
+        ) from None
 
 
 @contextlib.contextmanager

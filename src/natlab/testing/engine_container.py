@@ -16,6 +16,7 @@ from natlab.testing.container import Runnable, RunningContainer, Wish
 if TYPE_CHECKING:
     from natlab.testing.docker_host import DockerHost
 
+_LOOK_AGAIN: Final = 0.01
 MACHINE: Final = "host"
 """The image that is the machine's own tree, read-only underneath."""
 
@@ -91,15 +92,14 @@ class _Engines:
 
     def wait_for(self, text: str, timeout: float) -> str:
         """See `Program`."""
-        said: str = ""
         deadline = time.monotonic() + timeout
-        for chunk in self._container.logs(stream=True, follow=True):
-            said += chunk.decode(errors="replace")
-            if text in said:
-                return str(said)
-            if time.monotonic() > deadline:
-                break
-        raise NatlabError(f"{self._container.name} did not print {text!r}: {said.strip()}")
+        while text not in (said := self.logs()):
+            if self.ends_within(_LOOK_AGAIN) or time.monotonic() >= deadline:
+                raise NatlabError(
+                    f"{self._container.name} did not print {text!r}:"
+                    f" {said.strip() or 'it printed nothing'}"
+                )
+        return said
 
     def logs(self) -> str:
         """See `Program`."""
