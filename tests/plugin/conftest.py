@@ -12,6 +12,8 @@ import pytest
 
 SRC = Path(__file__).parents[2] / "src"
 INSTALLED = "natlab" in {each.name for each in entry_points(group="pytest11")}
+ALONE = [f"-pno:{name}" for name in ("asyncio", "anyio", "hypothesispytest", "pytest_cov")]
+"""Other plugins stay away, but where a test is about them."""
 LOADED = [] if INSTALLED else ["-p", "natlab.pytest_plugin"]
 
 
@@ -22,9 +24,9 @@ def suite(pytester, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
-    def run(text: str | dict[str, str], *options: str):
+    def run(text: str | dict[str, str], *options: str, alone: bool = True):
         write(pytester.path, text)
-        return pytester.runpytest_subprocess(*LOADED, *options)
+        return pytester.runpytest_subprocess(*LOADED, *(ALONE if alone else ()), *options)
 
     return run
 
@@ -37,7 +39,7 @@ def begun_suite(suite, pytester):
     def start(text: str | dict[str, str], *options: str) -> subprocess.Popen[str]:
         write(pytester.path, text)
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *LOADED, *options],
+            [sys.executable, "-m", "pytest", *LOADED, *ALONE, *options],
             cwd=pytester.path,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

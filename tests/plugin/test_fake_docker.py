@@ -47,10 +47,9 @@ def test_the_docker_command_finds_it_by_its_environment(fake_docker, monkeypatch
 
 def test_a_published_port_is_reached_from_a_block_inside(fake_docker):
     app = fake_docker.client().containers.run("myapp:v0.0.1", detach=True, ports={"8080/tcp": 8000})
-    fake_docker.node.container(app.name)
-    for line in app.logs(stream=True):
-        if b"listens" in line:
-            break
+    said = app.logs(stream=True, follow=True)
+    assert b"listens" in next(said)
+    said.close()
     with fake_docker.inside(), urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5) as got:
         assert got.status == 200
     assert [rule.host_port for rule in fake_docker.rules.published] == ["8000"]

@@ -161,7 +161,9 @@ def _value(value: Any) -> bytes:
 
 def _error(error: BaseException, *, called: bool) -> bytes:
     """The exception as it is, with its traceback; if it cannot be sent, what it says."""
-    text = "".join(traceback.format_exception(error))
+    trace = error.__traceback__
+    inner = trace.tb_next if trace else None  # less the frame that called it
+    text = "".join(traceback.format_exception(type(error), error, inner))
     kind = "error" if called else "lost"
     with contextlib.suppress(Exception):
         import cloudpickle

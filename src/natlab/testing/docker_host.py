@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -58,6 +59,7 @@ class DockerHost(Standing):
         self.containers: list[RunningContainer] = []
         self._numbers = itertools.count(1)
         self._closed = False
+        self._process = os.getpid()
         self._engine: FakeDocker | None = None
         try:
             self.docker0: Network = self.node.docker0
@@ -187,6 +189,11 @@ class DockerHost(Standing):
 
     def check_open(self) -> None:
         """Check that it was not closed; see `Standing`."""
+        if os.getpid() != self._process:
+            raise NatlabError(
+                f"{self.fixture} belongs to the process that made it, and this one was forked from"
+                f" that: make a natlab.DockerHost() here, or use {self.fixture} before the fork"
+            )
         if self._closed:
             raise NatlabError(
                 f"{self.fixture} was closed when its test ended: ask for it in the test that uses"
