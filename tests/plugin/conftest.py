@@ -34,6 +34,7 @@ def suite(pytester, monkeypatch):
 @pytest.fixture
 def begun_suite(suite, pytester):
     """The same, started and left running: a process group of its own."""
+    assert suite  # for its environment
     started = []
 
     def start(text: str | dict[str, str], *options: str) -> subprocess.Popen[str]:

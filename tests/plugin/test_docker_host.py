@@ -103,7 +103,7 @@ def test_wait_for_a_port_ends_with_the_program_or_the_time(docker_host):
 def test_wait_gives_the_exit_code_and_kill_ends_a_program(docker_host):
     assert docker_host.run("exit 7").wait() == 7
     sleeper = docker_host.run("sleep 100")
-    with pytest.raises(NatlabError, match="still runs after 0.01 s"):
+    with pytest.raises(NatlabError, match=r"still runs after 0\.01 s"):
         sleeper.wait(timeout=0.01)
     sleeper.kill()
     assert docker_host.node.container_names() == ["c1", "c2"]

@@ -1,4 +1,4 @@
-"""`with node.inside()`: a block's sockets live in a node, other threads and tasks notice nothing."""
+"""`with node.inside()`: a block's sockets live in a node; other threads notice nothing."""
 
 from __future__ import annotations
 

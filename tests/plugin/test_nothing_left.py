@@ -48,7 +48,7 @@ def everything(folder: Path) -> dict[str, object]:
     return {
         "mounts": [line for line in mounts if "natlab" in line or "netns" in line],
         "links": re.findall(r"^\d+: ([^:@]+)", links, re.MULTILINE),
-        "names": sorted(os.listdir("/run/netns")) if Path("/run/netns").is_dir() else [],
+        "names": sorted(path.name for path in Path("/run/netns").glob("*")),
         "temporary files": sorted(path.name for path in folder.glob("natlab-*")),
     }
 

@@ -25,7 +25,7 @@ def test_a_run_without_natlabs_fixtures_loads_and_starts_nothing(suite):
         "import os, sys, threading\n"
         "from pathlib import Path\n"
         "def test_nothing():\n"
-        "    heavy = {'pyroute2', 'nftables', 'natlab.engine.lab', 'natlab.testing', 'cloudpickle'}\n"
+        "    heavy = {'pyroute2', 'nftables', 'natlab.engine', 'natlab.testing', 'cloudpickle'}\n"
         "    assert not heavy & set(sys.modules)\n"
         "    assert Path(f'/proc/self/task/{os.getpid()}/children').read_text() == ''\n"
         "    assert threading.active_count() == 1\n"
@@ -43,7 +43,9 @@ def test_loading_the_plugin_takes_no_longer_than_ten_milliseconds(suite):
     del suite  # its environment is what is wanted
     times = []
     for _ in range(5):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
         times.append(float(done.stdout))
     assert min(times) < 0.010
 
@@ -101,7 +103,9 @@ def test_a_callable_that_failed_unseen_is_a_warning(suite):
     )
     done = suite(text)
     done.assert_outcomes(passed=1, warnings=1)
-    done.stdout.fnmatch_lines(["*UnseenErrorWarning: the callable in docker_host's container boomer*"])
+    done.stdout.fnmatch_lines(
+        ["*UnseenErrorWarning: the callable in docker_host's container boomer*"]
+    )
     done.stdout.fnmatch_lines(["*ValueError: unseen"])
     assert suite(text, "-W", "error").parseoutcomes()["errors"] == 1
 
@@ -224,7 +228,9 @@ def test_elsewhere_the_plugin_loads_and_its_fixtures_skip(suite, system):
         *("-p", "elsewhere", "-p", "no:cacheprovider", "-rs"),
     )
     done.assert_outcomes(skipped=4, passed=1)
-    done.stdout.fnmatch_lines([f"*this is {system}: network namespaces are Linux's: run natlab in*"])
+    done.stdout.fnmatch_lines(
+        [f"*this is {system}: network namespaces are Linux's: run natlab in*"]
+    )
 
 
 def test_a_kept_lab_stays_and_tells_how_to_enter_it(suite, monkeypatch, tmp_path):
@@ -251,13 +257,18 @@ def test_a_kept_lab_stays_and_tells_how_to_enter_it(suite, monkeypatch, tmp_path
             [*line.split(), "hostname"], capture_output=True, text=True, check=False
         )
         assert inside.returncode == 0, inside.stderr
-        assert "sleep 100" in subprocess.run(
-            [sys.executable, "-m", "natlab", "exec", "--name", record.name, "ubuntu1", "--"]
-            + ["ps", "-eo", "args"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        assert (
+            "sleep 100"
+            in subprocess.run(
+                [
+                    *(sys.executable, "-m", "natlab", "exec", "--name", record.name),
+                    *("ubuntu1", "--", "ps", "-eo", "args"),
+                ],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
     finally:
         assert keep.down(record.name)
     assert not keep.records()
@@ -306,8 +317,10 @@ def test_the_process_keeps_its_uid_network_and_files(suite):
         "import os\n"
         "from pathlib import Path\n"
         "def look():\n"
-        "    spaces = [os.readlink(f'/proc/thread-self/ns/{k}') for k in ('net', 'mnt', 'user', 'pid')]\n"
-        "    return os.getresuid(), os.getresgid(), os.getgroups(), spaces, os.getcwd(), dict(os.environ)\n"
+        "    kinds = ('net', 'mnt', 'user', 'pid')\n"
+        "    spaces = [os.readlink(f'/proc/thread-self/ns/{kind}') for kind in kinds]\n"
+        "    ids = os.getresuid(), os.getresgid(), os.getgroups()\n"
+        "    return ids, spaces, os.getcwd(), dict(os.environ)\n"
         "before = look()\n"
         "def test_it(docker_host, fake_docker, natlab_lab, tmp_path):\n"
         "    docker_host.run(print, 'x', publish=80).wait()\n"

@@ -77,5 +77,7 @@ def test_an_ini_option_that_makes_no_sense_is_named(texts, message):
 def test_the_nearest_marker_wins_and_takes_names_only():
     marks = [((), {"mtu": 1000, "icc": False}), ((), {"mtu": 1400})]
     assert fixtures.marked(Settings(), marks) == Settings(mtu=1400, icc=False)
-    with pytest.raises(UsageError, match=r"takes settings by name, like subnet=…, not '10.0.0.0/8'"):
+    with pytest.raises(
+        UsageError, match=r"takes settings by name, like subnet=…, not '10.0.0.0/8'"
+    ):
         fixtures.marked(Settings(), [(("10.0.0.0/8",), {})])

@@ -97,7 +97,8 @@ def test_pytest_asyncio(suite):
 
 def test_anyios_plugin(suite):
     files = {
-        "conftest.py": "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n",
+        "conftest.py": "import pytest\n"
+        "@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n",
         "pytest.ini": "[pytest]\nfilterwarnings = error\n",
         "test_it.py": ASYNC.format(mark="@pytest.mark.anyio"),
     }

@@ -104,7 +104,6 @@ def _blocked(  # noqa: PLR0917 - private: the two above pass their arguments on 
     elif proto:
         words.append(f"ip protocol {proto}")
     table = f"natlab-fault-{next(_numbers)}"
-    rule = " ".join([*words, "counter", how])
     lines = [
         f"table ip {table} {{",
         "chain fault {",
