@@ -24,20 +24,28 @@ def reach(host, web, timeout=0.3):
     ).outcome
 
 
-def whole_state(host):
-    rules = [
-        (t.name, c.name, r.text.split("counter")[0]) for t, c, r in host.node.ruleset().rules()
-    ]
-    return rules, host.node.links(), host.node.routes(), host.node.forwarding
+def links(node):
+    """Its links, less what IPv6 does to them in its own time."""
+    return [(link.name, link.up, link.carrier, link.mtu, link.ipv4) for link in node.links()]
+
+
+def whole_state(host, web):
+    found = host.node.ruleset().rules()
+    return {
+        "rules": [(t.name, chain.name, rule.text.split("counter")[0]) for t, chain, rule in found],
+        "links": [links(host.node), links(web.node), links(host.outside)],
+        "routes": [host.node.routes(), web.node.routes()],
+        "forwarding": host.node.forwarding,
+    }
 
 
 @pytest.fixture(autouse=True)
 def unchanged(docker_host, web):
     """All is as before at the end, and the way is open."""
     assert reach(docker_host, web, 2) == "answered"
-    before = whole_state(docker_host), web.node.links(), web.node.routes()
+    before = whole_state(docker_host, web)
     yield
-    assert (whole_state(docker_host), web.node.links(), web.node.routes()) == before
+    assert whole_state(docker_host, web) == before
     docker_host.node.flush_conntrack()
     assert reach(docker_host, web, 2) == "answered"
 
