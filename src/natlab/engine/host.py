@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 from typing import Final
 
+from natlab.engine import starting
 from natlab.engine.container import Container
 from natlab.engine.network import Network
 from natlab.engine.node import Node
@@ -20,6 +21,7 @@ from natlab.model.addresses import Route, overlap
 from natlab.model.names import check_container_name, check_interface_name, unknown
 from natlab.model.ports import SEED_RANGE, PortRange
 from natlab.model.publish import Published
+from natlab.model.state import RouteEntry
 
 DOCKER0: Final = "docker0"
 DOCKER0_ADDRESS: Final = "172.17.0.1/16"
@@ -68,7 +70,7 @@ class Host(Node):
         self._docker0 = docker0
         self._containers: dict[str, Container] = {}
         self._networks: dict[str, Network] = {}
-        self.socket_on_lan: tuple[Namespace, str] | None = None
+        self.plugged_into: tuple[Namespace, str] | None = None
         """Where its eth0 is plugged in, if the lab did that: the LAN, and the name of its port."""
         self.publishing = Publishing(self, port_range or self._kernels_port_range())
 
@@ -193,21 +195,34 @@ class Host(Node):
         """
         check_interface_name(bridge)
         interface = _interface(address)
-        if self.place.call(links.present, [bridge]):
-            raise NatlabError(
-                f"network with name {bridge} already exists on {self.name}:"
-                " remove it first, or choose another name"
-            )
-        self._refuse_overlap(interface)
+        self.refuse_taken(
+            bridge, interface, self.place.call(links.present, [bridge]), self.routes()
+        )
         network = Network(self, bridge, interface, mtu, icc=icc, internal=internal, within=within)
         self._changed(bridge, links.add_bridge, bridge, [str(interface)], mtu)
         self._networks[bridge] = network
         return network
 
-    def _refuse_overlap(self, interface: IPv4Interface) -> None:
+    def refuse_taken(
+        self,
+        bridge: str,
+        interface: IPv4Interface,
+        present: Sequence[str],
+        routes: Sequence[RouteEntry],
+    ) -> None:
+        """Check that a network can be made, from what was found here: interfaces and routes.
+
+        Raises:
+            NatlabError: the bridge exists, or the subnet overlaps a route.
+        """
+        if bridge in present:
+            raise NatlabError(
+                f"network with name {bridge} already exists on {self.name}:"
+                " remove it first, or choose another name"
+            )
         taken = [
             Route(IPv4Network(entry.dst), entry.dev, entry.table_name, _ipv4(entry.gateway))
-            for entry in self.routes()
+            for entry in routes
             if entry.dst != "default"
         ]
         collision = overlap(interface.network, taken)
@@ -260,21 +275,12 @@ class Host(Node):
         Equivalent to: starting `dockerd`.
         """
         usual = self._docker0
-        forwarded_before = self.forwarding
-        network = self.add_network(
-            bridge,
-            address or usual.address,
-            icc=usual.icc if icc is None else icc,
-            mtu=usual.mtu,
-        )
-        try:
-            self.forwarding = True
-            network.masquerade()
-            network.forward()
-        except BaseException:
-            network.remove()
-            self.forwarding = forwarded_before
-            raise
+        check_interface_name(bridge)
+        wanted = _interface(address or usual.address)
+        open_ = usual.icc if icc is None else icc
+        network = Network(self, bridge, wanted, usual.mtu, icc=open_)
+        starting.start_network(network, wanted)
+        self._networks[bridge] = network
         return network
 
     @property
@@ -376,8 +382,8 @@ class Host(Node):
 
     def far_end(self, interface: str) -> tuple[Namespace, str]:
         """Where the other end of an interface's cable is; see `Node.far_end`."""
-        if interface == "eth0" and self.socket_on_lan is not None:
-            return self.socket_on_lan
+        if interface == "eth0" and self.plugged_into is not None:
+            return self.plugged_into
         return super().far_end(interface)
 
     @property
@@ -405,13 +411,16 @@ class Host(Node):
         self._networks.clear()
         self.place.agent.call(None, machine.clean, self.place.number, self.name, hosts_file)
 
-    def close(self) -> None:
-        """Let go of everything that this process holds of the host; the kernel's state stays."""
+    def let_go(self) -> list[int]:
+        """Forget what this process holds of the host; returns the places that are to be closed.
+
+        The kernel's state stays.
+        """
         self.publishing.forget()
-        for container in self._containers.values():
-            container.place.close()
+        numbers = [container.place.number for container in self._containers.values()]
         self._containers.clear()
         self._networks.clear()
+        return numbers
 
     def renamed(self, container: Container, before: str) -> None:
         """Remember a container by its new name."""

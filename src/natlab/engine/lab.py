@@ -21,8 +21,10 @@ from natlab.engine.container import Container
 from natlab.engine.host import DOCKER0_AS_USUAL, Docker0, Host
 from natlab.engine.node import Node
 from natlab.errors import UsageError
-from natlab.kernel import links, machine, machine_made, namespaces, processes
+from natlab.kernel import batch, links, machine, machine_made, namespaces, processes
 from natlab.kernel.agent import Agent, Namespace
+from natlab.kernel.batch import HOME, Call
+from natlab.kernel.place import NEWEST
 from natlab.model.addresses import mac_for
 from natlab.model.names import check_interface_name, unknown
 from natlab.model.ports import SEED_RANGE, PortRange
@@ -92,11 +94,11 @@ class Lab:
         lab.addresses = _checked(CLASSROOM)
         pinned = agent.call(None, namespaces.list_pinned, f"{PINS}/hosts")
         if pinned:
-            for name in pinned:
-                lab._adopt(name, agent.call(None, namespaces.open_pinned, f"{PINS}/hosts/{name}"))  # noqa: SLF001
             lab.switch = Namespace(
                 agent, agent.call(None, namespaces.open_pinned, f"{PINS}/{_SWITCH}")
             )
+            for name in pinned:
+                lab._adopt(name, agent.call(None, namespaces.open_pinned, f"{PINS}/hosts/{name}"))  # noqa: SLF001
         else:
             lab._build()  # noqa: SLF001
             lab.pin()
@@ -115,9 +117,11 @@ class Lab:
         raise AttributeError(f"no host {name!r} in this lab: there is {', '.join(hosts) or 'none'}")
 
     def _build(self) -> None:
-        self.switch = Namespace(self.agent, self.agent.call(None, namespaces.create_net))
-        self.switch.call(machine.settle)
-        self.switch.call(links.add_bridge, _SWITCH, [])
+        made = Call(HOME, namespaces.create_net, undo=Call(HOME, namespaces.close, (NEWEST,)))
+        settle = Call(NEWEST, machine.settle_switch)
+        bridge = Call(NEWEST, links.add_bridge, (_SWITCH, []))
+        number, *_ = self.agent.call(None, batch.together, [made, settle, bridge])
+        self.switch = Namespace(self.agent, number)
         for name in self.addresses:
             self._add(name)
 
@@ -141,35 +145,33 @@ class Lab:
         return self.hosts[name]
 
     def _add(self, name: str) -> None:
-        text = self._hosts_file(name)
-        self._adopt(
-            name, self.agent.call(None, machine_made.create_machine, name, launchers(), text)
+        """Make a machine and plug it in, in one round trip, all or nothing."""
+        make = Call(
+            HOME,
+            machine_made.create_machine,
+            (name, launchers(), self._hosts_file(name)),
+            undo=Call(HOME, namespaces.close, (NEWEST,)),
         )
-        self.hosts[name].place.call(machine.settle)
-        self._plug_in(name)
+        calls = [make, Call(NEWEST, machine.settle), self._plug_call(name, NEWEST)]
+        number, *_ = self.agent.call(None, batch.together, calls)
+        self._adopt(name, number)
 
     def _adopt(self, name: str, number: int) -> None:
         place = Namespace(self.agent, number)
-        self.hosts[name] = Host(
+        self.hosts[name] = host = Host(
             name,
             place,
             userland_proxy=self._userland_proxy,
             port_range=self._port_range,
             docker0=self._docker0,
         )
+        host.plugged_into = (self.switch, name)
 
-    def _plug_in(self, name: str) -> None:
+    def _plug_call(self, name: str, number: int) -> Call:
+        """The call that lays the cable from the LAN to the machine of that number."""
         interface = self.addresses[name]
-        self.switch.call(
-            links.attach,
-            _SWITCH,
-            name,
-            self.hosts[name].place.number,
-            mac=mac_for(interface.ip),
-            addresses=[str(interface)],
-            mtu=self._mtu,
-        )
-        self.hosts[name].socket_on_lan = (self.switch, name)
+        options = {"mac": mac_for(interface.ip), "addresses": [str(interface)], "mtu": self._mtu}
+        return Call(self.switch.number, links.attach, (_SWITCH, name, number), options)
 
     def pin(self) -> None:
         """Let others find its machines in the sandbox: for a lab that lasts."""
@@ -228,7 +230,8 @@ class Lab:
         for name, host in self.hosts.items():
             self.switch.call(links.delete, name)  # with eth0, wherever somebody moved it
             host.clean(self._hosts_file(name))
-            self._plug_in(name)
+            call = self._plug_call(name, host.place.number)
+            self.switch.call(call.function, *call.args, **call.kwargs)
 
     def _hosts_file(self, name: str) -> str:
         plain = {other: str(interface.ip) for other, interface in self.addresses.items()}
@@ -240,13 +243,13 @@ class Lab:
             self.hosts.clear()
             return
         numbers = [host.place.number for host in self.hosts.values()]
-        for host in self.hosts.values():
-            host.close()
-        self.agent.call(None, processes.end_all, *numbers, kind="uts")
+        doomed = [number for host in self.hosts.values() for number in host.let_go()]
         switch = self.__dict__.pop("switch", None)
         if switch is not None:
-            numbers.append(switch.number)
-        self.agent.call(None, namespaces.close, *numbers)
+            doomed.append(switch.number)
+        end = [Call(HOME, processes.end_all, tuple(numbers), {"kind": "uts"})] if numbers else []
+        close = Call(HOME, namespaces.close, (*numbers, *doomed))
+        self.agent.call(None, batch.together, [*end, close])
         self.hosts.clear()
 
 

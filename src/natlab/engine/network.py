@@ -211,6 +211,14 @@ class Network:
         """Whether this process gave a container that address here."""
         return any(endpoint.ip == address for endpoint in self._attached.values())
 
+    def given(self, name: str) -> IPv4Address:
+        """The address that this process gave a container here.
+
+        Raises:
+            KeyError: none.
+        """
+        return self._attached[name].ip
+
     def forget(self, name: str) -> None:
         """Drop a container that was removed or unplugged; its address is free again."""
         endpoint = self._attached.pop(name, None)
@@ -274,13 +282,18 @@ class Network:
         self.host.firewall_ready()
         if not self.icc:
             self.host.filter_bridged_frames()
+        others = [other.bridge for other in self.host.networks()]
+        self.host.place.call(firewall.add, self.forward_rules(others))
+
+    def forward_rules(self, others: Collection[str]) -> list[rules.RuleSpec]:
+        """What `forward` adds, on a host with those bridges."""
         specs = list(rules.forward_network(self.bridge, icc=self.icc))
-        for other in self.host.networks():
-            if other.bridge != self.bridge:
-                specs += rules.isolate(self.bridge, other.bridge)
+        for other in others:
+            if other != self.bridge:
+                specs += rules.isolate(self.bridge, other)
         if self.internal:
             specs += rules.closed(self.bridge, self.subnet)
-        self.host.place.call(firewall.add, specs)
+        return specs
 
     def link(
         self,

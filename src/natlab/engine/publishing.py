@@ -198,6 +198,11 @@ class Publishing:
         wanted = [*(spec for spec in once if spec.key not in self._standing), *specs]
         return wanted, [chain] if guard in wanted else []
 
+    def begun(self, now: int, specs: Sequence[rules.RuleSpec]) -> None:
+        """Note that all rules of the host are these and the table's own: nothing is published."""
+        self._generation = now
+        self._standing = {spec.key for spec in specs}
+
     def settled(self, added: Sequence[rules.RuleSpec], now: int) -> None:
         """Note what was added, and the generation that came of it."""
         before = self._generation

@@ -1,5 +1,7 @@
 """A container made, attached and published at once, in one round trip to the agent.
 
+And Docker's default network, made in two.
+
 Each of the three can be had on its own (`Host.add_container`, `Network.attach`, `Host.publish`).
 Together they cost less: all is decided as if nobody else had touched the host since this process
 last looked or acted, and done in one go, which checks just that before it begins.
@@ -9,13 +11,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, IPv4Interface
+from typing import TYPE_CHECKING, Final
 
 from natlab.errors import NatlabError
-from natlab.kernel import batch, namespaces
+from natlab.kernel import batch, firewall, link_facts, links, namespaces, sysctl
 from natlab.kernel.batch import Call
 from natlab.kernel.place import NEWEST
+from natlab.model import firewall as rules
+
+_FORWARD: Final = "net.ipv4.ip_forward"
+_UNTOUCHED: Final = 1
+"""The generation of a ruleset to which nobody has ever added anything."""
 
 if TYPE_CHECKING:
     from natlab.engine.container import Container
@@ -36,6 +43,46 @@ def start(
         with contextlib.suppress(NatlabError, OSError):
             return _at_once(network, name, texts, address)
     return _step_by_step(network, name, texts, address)
+
+
+def start_network(network: Network, interface: IPv4Interface) -> None:
+    """Make a network with all that Docker's own has; see `Host.add_docker0`.
+
+    Looks once, then acts once: bridge, forwarding, and every rule in one transaction. After an
+    error nothing is left of it.
+
+    Raises:
+        NatlabError: the bridge exists, or the subnet overlaps a route of the host.
+    """
+    host, bridge = network.host, network.bridge
+    here = host.place.number
+    looks = [
+        Call(here, links.present, ([bridge],)),
+        Call(here, link_facts.routes),
+        Call(here, link_facts.bridges),
+        Call(here, sysctl.read, (_FORWARD,)),
+        Call(here, firewall.generation),
+    ]
+    present, routes, others, forwarded, generation = host.place.call(batch.together, looks)
+    host.refuse_taken(bridge, interface, present, routes)
+    if not network.icc:
+        host.filter_bridged_frames()
+    specs = [rules.masquerade(network.subnet, bridge)]
+    specs += network.forward_rules([other.name for other in others if other.ipv4])
+    undo_bridge = Call(here, links.delete, (bridge,))
+    undo_forward = Call(here, sysctl.write, (_FORWARD, forwarded))
+    proxy = {"userland_proxy": host.userland_proxy}
+    acts = [
+        Call(here, links.add_bridge, (bridge, [str(interface)], network.mtu), undo=undo_bridge),
+        Call(here, sysctl.write, (_FORWARD, "1"), undo=undo_forward),
+        Call(here, firewall.begin, (specs,), proxy),
+    ]
+    try:
+        *_, now = host.place.call(batch.together, acts)
+    except OSError as error:
+        raise NatlabError(f"{bridge} on {host.name}: {error.strerror}") from error
+    if (generation, now) == (_UNTOUCHED, _UNTOUCHED + 1):
+        host.publishing.begun(now, specs)
 
 
 def _at_once(

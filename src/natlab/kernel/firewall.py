@@ -85,6 +85,17 @@ def create(*, userland_proxy: bool = True) -> None:
         run(skeleton(userland_proxy=userland_proxy))
 
 
+def begin(specs: Sequence[RuleSpec], *, userland_proxy: bool = True) -> int:
+    """Add rules, and our table if it is not there yet, in one transaction.
+
+    Returns:
+        The generation of the ruleset afterwards.
+    """
+    chains = [] if exists() else skeleton(userland_proxy=userland_proxy)
+    _apply([*map(written, chains), *(spec.add_command for spec in specs)])
+    return generation()
+
+
 def add(
     specs: Sequence[RuleSpec],
     *,

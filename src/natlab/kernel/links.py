@@ -55,10 +55,11 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
 
     Equivalent to: `ip link add NAME type bridge; ip addr add … dev NAME; ip link set NAME up`.
     """
-    options = {"mtu": mtu} if mtu else {}
-    ipr().link("add", ifname=name, kind="bridge", **options)
-    with _undone_on_failure(name):
-        configure(name, addresses)
+    rtnl.transact(rtnl.add_bridge(name, mtu))
+    if addresses:
+        with _undone_on_failure(name):
+            number = index(name)
+            rtnl.transact(*(rtnl.add_address(number, address) for address in addresses))
 
 
 @contextlib.contextmanager

@@ -127,13 +127,14 @@ class DockerHost(Standing):
 
     def _light(self, wish: Wish) -> RunningContainer:
         node = self.docker0.add_container(wish.name, *wish.publish)
+        ip = self.docker0.given(wish.name)
         with contextlib.ExitStack() as undo:
             undo.callback(node.remove)
             node.prepare()
             program = Light(node)
             program.begin(wish.what, wish.args, wish.env)
             undo.pop_all()
-        return RunningContainer(self, wish, program, node, str(node.ip))
+        return RunningContainer(self, wish, program, node, str(ip))
 
     def _free_name(self) -> str:
         taken = {container.name for container in self.containers}
