@@ -69,6 +69,7 @@ def settle() -> None:
 def settle_switch() -> None:
     """Let the LAN's own namespace pass frames, and do nothing else with them."""
     sysctl.write_all({key: "0" for key in BASELINE if key.startswith("net.bridge.")})
+    rtnl.transact(rtnl.set_up(_LOOPBACK))
 
 
 def prepare_container() -> None:
