@@ -9,6 +9,7 @@ another tool is not there, its line says what to install.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import statistics
@@ -18,8 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import floor_host
 import real_engine
@@ -28,14 +28,17 @@ from bench_engine import Client
 from natlab import DockerHost, FakeDocker, Lab
 from natlab.kernel import batch
 
+HERE = Path(__file__).resolve().parent
 ROUNDS = 31
 OTHERS_ROUNDS = 7
 
 
-def say(what: str, ours: float, other: float, unit: str, goal: str, name: str = "other") -> None:
+def say(what: str, ours: float, other: float, *, unit: str, goal: str, name: str) -> None:
     """One line: both sides, their ratio, and the goal."""
     ratio = ours / other
-    print(f"{what}: natlab {ours:.2f} {unit}, {name} {other:.2f} {unit}, ratio {ratio:.2f} ({goal})")
+    print(
+        f"{what}: natlab {ours:.2f} {unit}, {name} {other:.2f} {unit}, ratio {ratio:.2f} ({goal})"
+    )
 
 
 def milliseconds(function: Callable[[], object]) -> float:
@@ -56,23 +59,21 @@ def host_up_and_down() -> None:
 
 def against_the_floor() -> float:
     """The same on the kernel alone; returns natlab's median in milliseconds."""
-    ours, raw = [], []
     with Lab({"a": "10.0.0.1/24"}) as lab:
-        for turn in range(ROUNDS + 3):
-            both = (
-                milliseconds(host_up_and_down),
-                lab.agent.call(None, floor_host.rounds, 1)[0] * 1000,
-            )
-            if turn >= 3:
-                ours.append(both[0])
-                raw.append(both[1])
+        for _ in range(3):
+            host_up_and_down()
+        rounds = [
+            (milliseconds(host_up_and_down), lab.agent.call(None, floor_host.rounds, 1)[0] * 1000)
+            for _ in range(ROUNDS)
+        ]
+        ours, raw = zip(*rounds, strict=True)
         say(
             "a host with docker0 and a published container, up and down",
             statistics.median(ours),
             statistics.median(raw),
-            "ms",
-            "goal: at most 15 ms, and 1.5",
-            "floor",
+            unit="ms",
+            goal="goal: at most 15 ms, and 1.5",
+            name="floor",
         )
         print(f"  at best: natlab {min(ours):.2f} ms, floor {min(raw):.2f} ms,", end=" ")
         print(f"ratio {min(ours) / min(raw):.2f}")
@@ -137,7 +138,7 @@ def against(name: str, command: list[str], needs: str, ours: float, goal: int) -
     if os.geteuid() != 0:
         print(f"{name}: needs root")
         return
-    start = "mount --make-rprivate / && mount -t tmpfs none /run && ip link set lo up && exec \"$@\""
+    start = 'mount --make-rprivate / && mount -t tmpfs none /run && ip link set lo up && exec "$@"'
     done = subprocess.run(
         ["unshare", "-nm", "sh", "-c", start, "sh", *command, str(OTHERS_ROUNDS)],
         capture_output=True,
@@ -161,11 +162,11 @@ def against(name: str, command: list[str], needs: str, ours: float, goal: int) -
 def one_more() -> None:
     """What a container costs when there are few, and when a bridge is nearly full."""
     with DockerHost() as host:
-        times = [
-            milliseconds(lambda n=n: host.docker0.add_container(f"c{n}", "80")) for n in range(1010)
-        ]
+        add = host.docker0.add_container
+        times = [milliseconds(functools.partial(add, f"c{n}", "80")) for n in range(1010)]
     few, many = statistics.median(times[5:25]), statistics.median(times[985:1005])
-    say("one container more, of 1,000 and of 10", many, few, "ms", "goal: at most 1.3", "of 10")
+    goal = "goal: at most 1.3"
+    say("one container more, of 1,000", many, few, unit="ms", goal=goal, name="of 10")
 
 
 # Traffic
@@ -198,15 +199,15 @@ def connect_often(address: str, port: int, seconds: float) -> float:
 
 
 MAP = """
-table ip map {{
-map to {{
+table ip bymap {{
+map leads {{
 type inet_service : ipv4_addr . inet_service
 counter
 elements = {{ {elements} }}
 }}
 chain before {{
 type nat hook prerouting priority -150;
-fib daddr type local dnat ip to tcp dport map @to
+fib daddr type local dnat ip to tcp dport map @leads
 }}
 }}
 """
@@ -239,7 +240,8 @@ def many_ports() -> None:
     rounds = [(rate(1), rate(1000), rate(1000, mapped=True)) for _ in range(3)]
     one, many, mapped = (statistics.median(side) for side in zip(*rounds, strict=True))
     goal = "goal: at least 0.9"
-    say("new connections, 1,000 published ports and one", many, one, "a second", goal, "one")
+    what = "new connections with 1,000 published ports"
+    say(what, many, one, unit="a second", goal=goal, name="with one")
     print(f"  by a map with counters: {mapped:.0f} a second, ratio to one {mapped / one:.2f}")
 
 
@@ -286,7 +288,8 @@ def bulk() -> None:
         ]
     published, routed = (statistics.median(side) for side in zip(*rounds, strict=True))
     goal = "goal: at least 0.95"
-    say("bulk through a published port", published, routed, "Gbit/s", goal, "plain routing")
+    what = "bulk through a published port"
+    say(what, published, routed, unit="Gbit/s", goal=goal, name="plain routing")
 
 
 # A run that uses none of it

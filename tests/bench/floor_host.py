@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from floor import _FD, _INDEX, _send
 
@@ -54,14 +55,18 @@ class Plan:
     def __init__(self) -> None:
         plain = {key.replace(".", "/"): value for key, value in machine.BASELINE.items()}
         known = [(f"/proc/sys/{key}", f"{value}\n".encode()) for key, value in plain.items()]
-        self.first = [item for item in known if os.path.exists(item[0])]
+        self.first = [item for item in known if Path(item[0]).exists()]
         self.switch = [item for item in self.first if "/bridge/" in item[0]]
         self.forward = [("/proc/sys/net/ipv4/ip_forward", b"1\n")]
         self.localnet = [("/proc/sys/net/ipv4/conf/docker0/route_localnet", b"1\n")]
         self.lan = rtnl.add_bridge("lan", None)
         self.docker0 = rtnl.add_bridge("docker0", 1500)
-        self.cable = rtnl.add_pair("host", "eth0", _FD, master=_INDEX, mtu=1500, mac="02:42:1:1:1:1")
-        self.pair = rtnl.add_pair("vethweb", "eth0", _FD, master=_INDEX, mtu=1500, mac="02:42:1:1:1:2")
+        self.cable = rtnl.add_pair(
+            "host", "eth0", _FD, master=_INDEX, mtu=1500, mac="02:42:c0:a8:21:0b"
+        )
+        self.pair = rtnl.add_pair(
+            "vethweb", "eth0", _FD, master=_INDEX, mtu=1500, mac="02:42:ac:11:00:02"
+        )
         base = [rules.masquerade(IPv4Network("172.17.0.0/16"), "docker0")]
         base += rules.forward_network("docker0")
         commands = [*map(written, rules.skeleton(userland_proxy=False))]
@@ -120,7 +125,9 @@ def _up(plan: Plan, home: Place) -> list[object]:
     cable = plan.cable.replace(_number(_FD), _number(host_ns))
     _send(lan, cable.replace(_number(_INDEX), _number(lan_index)), 1)
     eth0 = socket.if_nametoindex("eth0")
-    _send(host, rtnl.set_up(_LO) + rtnl.add_address(eth0, "192.168.33.11/24") + rtnl.set_up(eth0), 3)
+    _send(
+        host, rtnl.set_up(_LO) + rtnl.add_address(eth0, "192.168.33.11/24") + rtnl.set_up(eth0), 3
+    )
     # docker0
     _send(host, plan.docker0, 1)
     docker0 = socket.if_nametoindex("docker0")

@@ -21,8 +21,6 @@ from natlab.kernel.place import NEWEST
 from natlab.model import firewall as rules
 
 _FORWARD: Final = "net.ipv4.ip_forward"
-_UNTOUCHED: Final = 1
-"""The generation of a ruleset to which nobody has ever added anything."""
 
 if TYPE_CHECKING:
     from natlab.engine.container import Container
@@ -81,7 +79,7 @@ def start_network(network: Network, interface: IPv4Interface) -> None:
         *_, now = host.place.call(batch.together, acts)
     except OSError as error:
         raise NatlabError(f"{bridge} on {host.name}: {error.strerror}") from error
-    if (generation, now) == (_UNTOUCHED, _UNTOUCHED + 1):
+    if (generation, now) == (firewall.UNTOUCHED, firewall.UNTOUCHED + 1):
         host.publishing.begun(now, specs)
 
 

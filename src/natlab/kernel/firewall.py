@@ -6,6 +6,7 @@ Nobody else's table is ever touched.
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 from collections import Counter
@@ -26,6 +27,10 @@ from natlab.model.firewall import (
 
 _GETGEN: Final = 10 << 8 | 16  # subsystem nftables, NFT_MSG_GETGEN
 _GENERATION_AT: Final = 16 + 4 + 4  # behind nlmsghdr, nfgenmsg and the head of NFTA_GEN_ID
+
+
+UNTOUCHED: Final = 1
+"""The generation of a ruleset to which nobody has ever added anything."""
 
 
 def run(commands: Sequence[dict[str, Any]]) -> None:
@@ -91,9 +96,15 @@ def begin(specs: Sequence[RuleSpec], *, userland_proxy: bool = True) -> int:
     Returns:
         The generation of the ruleset afterwards.
     """
-    chains = [] if exists() else skeleton(userland_proxy=userland_proxy)
-    _apply([*map(written, chains), *(spec.add_command for spec in specs)])
+    there = generation() != UNTOUCHED and exists()
+    chains = () if there else _skeleton(userland_proxy)
+    _apply([*chains, *(spec.add_command for spec in specs)])
     return generation()
+
+
+@functools.cache
+def _skeleton(userland_proxy: bool) -> tuple[str, ...]:
+    return tuple(map(written, skeleton(userland_proxy=userland_proxy)))
 
 
 def add(

@@ -62,7 +62,8 @@ class DockerHost(Standing):
         self._process = os.getpid()
         self._engine: FakeDocker | None = None
         try:
-            self.docker0: Network = self.node.docker0
+            fresh = self._own
+            self.docker0: Network = self.node.add_docker0() if fresh else self.node.docker0
         except BaseException:
             self.close()
             raise
