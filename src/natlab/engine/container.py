@@ -68,6 +68,11 @@ class Container(Node):
         there = {link.index: link.name for link in self.host.links() if link.kind == "veth"}
         return {link.name: there[link.peer_index] for link in own if link.peer_index in there}
 
+    def far_end(self, interface: str) -> tuple[Namespace, str]:
+        """Where the other end of an interface's cable is; see `Node.far_end`."""
+        name = self.host_ends().get(interface)
+        return (self.host.place, name) if name else super().far_end(interface)
+
     def prepare(self) -> None:
         """Set up `lo`; let every program here listen at low ports and send pings, as in Docker.
 

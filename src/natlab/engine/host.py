@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, ip_interface
 from typing import Final
 
+from natlab.engine import starting
 from natlab.engine.container import Container
 from natlab.engine.network import Network
 from natlab.engine.node import Node
@@ -21,6 +23,7 @@ from natlab.model.names import check_container_name, check_interface_name, unkno
 from natlab.model.ports import SEED_RANGE, PortRange
 from natlab.model.publish import Published
 from natlab.model.rule_spec import Family
+from natlab.model.state import RouteEntry
 
 DOCKER0: Final = "docker0"
 DOCKER0_ADDRESS: Final = "172.17.0.1/16"
@@ -29,6 +32,24 @@ _SMALLEST: Final = 30
 _FEWEST: Final = 2
 """So many addresses of an IPv6 subnet leave no room for a container."""
 """The longest prefix that has room for a gateway and a container."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Docker0:
+    """What a host's default network is like. Compare: dockerd's `--bip`, `--mtu` and `--icc`.
+
+    Attributes:
+        address: The bridge's address with the prefix length: the containers' gateway.
+        mtu: The largest packet, in bytes.
+        icc: Whether its containers reach each other.
+    """
+
+    address: str = DOCKER0_ADDRESS
+    mtu: int = 1500
+    icc: bool = True
+
+
+DOCKER0_AS_USUAL: Final = Docker0()
 
 
 class Host(Node):
@@ -46,11 +67,15 @@ class Host(Node):
         *,
         userland_proxy: bool = True,
         port_range: PortRange | None = SEED_RANGE,
+        docker0: Docker0 = DOCKER0_AS_USUAL,
     ) -> None:
         super().__init__(name, place)
         self.userland_proxy = userland_proxy
+        self._docker0 = docker0
         self._containers: dict[str, Container] = {}
         self._networks: dict[str, Network] = {}
+        self.plugged_into: tuple[Namespace, str] | None = None
+        """Where its eth0 is plugged in, if the lab did that: the LAN, and the name of its port."""
         self.publishing = Publishing(self, port_range or self._kernels_port_range())
 
     def _kernels_port_range(self) -> PortRange:
@@ -177,12 +202,9 @@ class Host(Node):
         """
         check_interface_name(bridge)
         interface, interface6 = _interface(address), _interface6(address6)
-        if self.place.call(links.present, [bridge]):
-            raise NatlabError(
-                f"network with name {bridge} already exists on {self.name}:"
-                " remove it first, or choose another name"
-            )
-        self._refuse_overlap(interface)
+        self.refuse_taken(
+            bridge, interface, self.place.call(links.present, [bridge]), self.routes()
+        )
         network = Network(
             self,
             bridge,
@@ -200,10 +222,26 @@ class Host(Node):
         self._networks[bridge] = network
         return network
 
-    def _refuse_overlap(self, interface: IPv4Interface) -> None:
+    def refuse_taken(
+        self,
+        bridge: str,
+        interface: IPv4Interface,
+        present: Sequence[str],
+        routes: Sequence[RouteEntry],
+    ) -> None:
+        """Check that a network can be made, from what was found here: interfaces and routes.
+
+        Raises:
+            NatlabError: the bridge exists, or the subnet overlaps a route.
+        """
+        if bridge in present:
+            raise NatlabError(
+                f"network with name {bridge} already exists on {self.name}:"
+                " remove it first, or choose another name"
+            )
         taken = [
             Route(IPv4Network(entry.dst), entry.dev, entry.table_name, _ipv4(entry.gateway))
-            for entry in self.routes()
+            for entry in routes
             if entry.dst != "default"
         ]
         collision = overlap(interface.network, taken)
@@ -248,23 +286,30 @@ class Host(Node):
         return networks[bridge]
 
     def add_docker0(
-        self, address: str = DOCKER0_ADDRESS, *, bridge: str = DOCKER0, icc: bool = True
+        self, address: str | None = None, *, bridge: str = DOCKER0, icc: bool | None = None
     ) -> Network:
         """All of Docker's default network at once: bridge, forwarding, masquerade, FORWARD rules.
 
+        What is not given is as the lab was told: Docker's usual, unless it was told otherwise.
+
         Equivalent to: starting `dockerd`.
         """
-        forwarded_before = self.forwarding
-        network = self.add_network(bridge, address, icc=icc)
-        try:
-            self.forwarding = True
-            network.masquerade()
-            network.forward()
-        except BaseException:
-            network.remove()
-            self.forwarding = forwarded_before
-            raise
+        usual = self._docker0
+        check_interface_name(bridge)
+        wanted = _interface(address or usual.address)
+        open_ = usual.icc if icc is None else icc
+        network = Network(self, bridge, wanted, usual.mtu, icc=open_)
+        starting.start_network(network, wanted)
+        self._networks[bridge] = network
         return network
+
+    @property
+    def docker0(self) -> Network:
+        """Docker's default network here; it is made when it is first asked for."""
+        known = self._networks.get(DOCKER0)
+        if known is not None and self.place.call(links.present, [DOCKER0]):
+            return known
+        return next((n for n in self.networks() if n.bridge == DOCKER0), None) or self.add_docker0()
 
     def start_dockerd(self, *options: str) -> Process:
         """Start Docker's engine, natlab's own, and wait until it answers at /run/docker.sock.
@@ -369,6 +414,12 @@ class Host(Node):
 
     # Life
 
+    def far_end(self, interface: str) -> tuple[Namespace, str]:
+        """Where the other end of an interface's cable is; see `Node.far_end`."""
+        if interface == "eth0" and self.plugged_into is not None:
+            return self.plugged_into
+        return super().far_end(interface)
+
     @property
     def address(self) -> IPv4Interface:
         """Its own IPv4 address on the LAN (eth0)."""
@@ -394,13 +445,16 @@ class Host(Node):
         self._networks.clear()
         self.place.agent.call(None, machine.clean, self.place.number, self.name, hosts_file)
 
-    def close(self) -> None:
-        """Let go of everything that this process holds of the host; the kernel's state stays."""
+    def let_go(self) -> list[int]:
+        """Forget what this process holds of the host; returns the places that are to be closed.
+
+        The kernel's state stays.
+        """
         self.publishing.forget()
-        for container in self._containers.values():
-            container.place.close()
+        numbers = [container.place.number for container in self._containers.values()]
         self._containers.clear()
         self._networks.clear()
+        return numbers
 
     def renamed(self, container: Container, before: str) -> None:
         """Remember a container by its new name."""

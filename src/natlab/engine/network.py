@@ -256,6 +256,14 @@ class Network:
         """Whether this process gave a container that address here."""
         return any(address in (known.ip, known.ip6) for known in self._attached.values())
 
+    def given(self, name: str) -> IPv4Address:
+        """The address that this process gave a container here.
+
+        Raises:
+            KeyError: none.
+        """
+        return self._attached[name].ip
+
     def forget(self, name: str) -> None:
         """Drop a container that was removed or unplugged; its address is free again."""
         endpoint = self._attached.pop(name, None)
@@ -314,7 +322,7 @@ class Network:
         Equivalent to: `iptables -t nat -A POSTROUTING -s SUBNET ! -o BRIDGE -j MASQUERADE`.
         """
         self._firewall_ready()
-        self.host.place.call(firewall.add, self._rules().masquerading())
+        self.host.place.call(firewall.add, self.rules().masquerading())
 
     def forward(self) -> None:
         """Docker's FORWARD rules for this network, and its isolation from the host's others."""
@@ -323,15 +331,16 @@ class Network:
             self.host.filter_bridged_frames()
         others, proxy = self._others_bridges(), self.host.userland_proxy
         standing = self.host.place.call(firewall.keys) if others and proxy else set()
-        specs = self._rules().forwarding(others, proxy=proxy, standing=standing)
+        specs = self.rules().forwarding(others, proxy=proxy, standing=standing)
         self.host.place.call(firewall.add, specs)
 
-    def _rules(self) -> NetworkRules:
+    def rules(self) -> NetworkRules:
+        """Which rules it needs on its host."""
         six = [self.interface6.network] if self.interface6 else []
         return NetworkRules(self.bridge, (self.subnet, *six), icc=self.icc, internal=self.internal)
 
     def _firewall_ready(self) -> None:
-        for family in self._rules().families:
+        for family in self.rules().families:
             self.host.firewall_ready(family)
 
     def _others_bridges(self) -> list[str]:
@@ -383,7 +392,7 @@ class Network:
                 f"network {self.bridge} has active endpoints ({', '.join(attached)}):"
                 " remove those containers first"
             )
-        specs = self._rules().every(self._others_bridges())
+        specs = self.rules().every(self._others_bridges())
         self.host.place.call(firewall.remove, specs)
         self.host.place.call(links.delete, self.bridge)
         self.host.forget(self)

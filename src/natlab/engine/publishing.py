@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -216,6 +217,11 @@ class Publishing:
             held += len(items)
         return specs, chains
 
+    def begun(self, now: int, specs: Sequence[RuleSpec]) -> None:
+        """Note that all rules of the host are these and the table's own: nothing is published."""
+        self._generation = now
+        self._standing = {spec.key for spec in specs}
+
     def settled(self, added: Sequence[RuleSpec], now: int) -> None:
         """Note what was added, and the generation that came of it."""
         before = self._generation
@@ -312,6 +318,21 @@ class Publishing:
                 if port.isdigit():
                     item = Published(host_ip, int(port), to_port or int(port), proto)
                     yield item, to
+
+    @contextlib.contextmanager
+    def used_up(self) -> Iterator[None]:
+        """No automatic port is left in the block."""
+        taken: list[Binding] = []
+        for proto, port in itertools.product(
+            PROTOS, range(self._range.first, self._range.last + 1)
+        ):
+            with contextlib.suppress(NatlabError):  # it is published already
+                request = PortRequest((IPv4Address(0),), proto, PortRange(port, port))
+                taken += self._ports.allocate([request])
+        try:
+            yield
+        finally:
+            self._ports.release(taken)
 
     def forget(self) -> None:
         """End this process's proxies and begin anew with the ports; rules stay as they are."""

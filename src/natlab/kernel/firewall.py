@@ -6,6 +6,7 @@ Nobody else's table is ever touched.
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 from collections import Counter
@@ -20,6 +21,10 @@ from natlab.model.rule_spec import FAMILIES, TABLE, Entry, Family, RuleSpec, key
 
 _GETGEN: Final = 10 << 8 | 16  # subsystem nftables, NFT_MSG_GETGEN
 _GENERATION_AT: Final = 16 + 4 + 4  # behind nlmsghdr, nfgenmsg and the head of NFTA_GEN_ID
+
+
+UNTOUCHED: Final = 1
+"""The generation of a ruleset to which nobody has ever added anything."""
 
 
 def run(commands: Sequence[dict[str, Any]]) -> None:
@@ -83,6 +88,23 @@ def create(family: Family = "ip", *, userland_proxy: bool = True) -> None:
     """Make our table, empty but for its jumps; one that stands already is left as it is."""
     if not exists(family):
         run(skeleton(family, userland_proxy=userland_proxy))
+
+
+def begin(specs: Sequence[RuleSpec], *, userland_proxy: bool = True) -> int:
+    """Add rules, and our table if it is not there yet, in one transaction.
+
+    Returns:
+        The generation of the ruleset afterwards.
+    """
+    there = generation() != UNTOUCHED and exists()
+    chains = () if there else _skeleton(userland_proxy)
+    _apply([*chains, *(spec.add_command for spec in specs)])
+    return generation()
+
+
+@functools.cache
+def _skeleton(userland_proxy: bool) -> tuple[str, ...]:
+    return tuple(map(written, skeleton(userland_proxy=userland_proxy)))
 
 
 def add(

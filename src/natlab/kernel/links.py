@@ -21,6 +21,7 @@ _LOOPBACK: Final = 1
 """The index of `lo` in every namespace (LOOPBACK_IFINDEX in net/flow.h)."""
 _SIOCGIFINDEX: Final = 0x8933
 _NO_DAD: Final = 0x02
+_SIOCGIFMTU: Final = 0x8921
 
 
 def index(name: str, place: Place | None = None) -> int:
@@ -54,11 +55,13 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
 
     Equivalent to: `ip link add NAME type bridge; ip addr add … dev NAME; ip link set NAME up`.
     """
-    options = {"mtu": mtu} if mtu else {}
-    ipr().link("add", ifname=name, kind="bridge", **options)
+    rtnl.transact(rtnl.add_bridge(name, mtu))
     with _undone_on_failure(name):
+        _allow_ipv6(name, addresses)
         sysctl.write_all({f"net/ipv6/conf/{name}/accept_ra": "0"})  # a container is no router to it
-        configure(name, addresses)
+        number = index(name)
+        if addresses:
+            rtnl.transact(*(rtnl.add_address(number, address) for address in addresses))
 
 
 def _allow_ipv6(name: str, addresses: Iterable[str]) -> None:
@@ -204,3 +207,23 @@ def _route(dst: str, gateway: str | None, dev: str | None) -> dict[str, Any]:
     if dev:
         route |= {"oif": index(dev)} | ({} if gateway else {"scope": 253})
     return route
+
+
+def plug(name: str, *, plugged: bool) -> None:
+    """Set one end of a pair up or down: at the other end that is a cable put in, or pulled out."""
+    set_link(name, state="up" if plugged else "down")
+    if plugged:
+        rtnl.transact(rtnl.settle(index(name)))
+
+
+def settle(name: str) -> None:
+    """Let a link whose cable was put in just now carry frames; see `rtnl.settle`."""
+    rtnl.transact(rtnl.settle(index(name)))
+
+
+def set_mtu(name: str, mtu: int) -> int:
+    """Change a link's largest packet; returns what it was. Compare: `ip link set NAME mtu MTU`."""
+    request = struct.pack("16s24x", name.encode()[:15])
+    answer = fcntl.ioctl(standing.place.route, _SIOCGIFMTU, request)
+    set_link(name, mtu=mtu)
+    return int(struct.unpack_from("=i", answer, _IFNAMSIZ)[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from natlab.kernel.wire import Fd
@@ -61,7 +62,7 @@ def open_server(kind: int, address: str, port: int) -> Fd:
     try:
         sock.bind((address, port))
         if kind == socket.SOCK_STREAM:
-            sock.listen()
+            sock.listen(128)
     except BaseException:
         sock.close()
         raise
@@ -93,3 +94,21 @@ def open_netfilter(group: int) -> Fd:
     sock.bind((0, 0))
     sock.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
     return Fd(sock.detach())
+
+
+def listens(port: int) -> bool:
+    """Whether something here listens at a TCP port. Equivalent to: `ss -Hltn sport = :PORT`.
+
+    Source: Documentation/networking/proc_net_tcp.rst; state 0A is LISTEN.
+    """
+    wanted = f":{port:04X}"
+    for name in ("tcp", "tcp6"):
+        try:
+            text = Path(f"/proc/thread-self/net/{name}").read_text()
+        except FileNotFoundError:
+            continue
+        for line in text.splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            if state == "0A" and local.endswith(wanted):
+                return True
+    return False
