@@ -141,7 +141,7 @@ class Lab:
         self.addresses = _checked({**known, name: address})
         self._add(name)
         for other in self.hosts.values():
-            other.place.call(machine_made.rewrite_files, self._hosts_file(other.name))
+            other.place.call(machine_made.rewrite_hosts, self._hosts_file(other.name))
         return self.hosts[name]
 
     def _add(self, name: str) -> None:
