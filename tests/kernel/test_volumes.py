@@ -370,7 +370,7 @@ def test_a_volume_whose_directory_was_swapped_for_a_link_is_not_mounted(box, sto
     store.create("v1")
     store.call(os.rmdir, store.path("v1"))
     store.call(os.symlink, "/etc", store.path("v1"))
-    with pytest.raises(ExecError, match='error mounting "v1" to rootfs at "/v": too many levels'):
+    with pytest.raises(ExecError, match=r'"/.*/v1/_data" to rootfs at "/v": too many l'):
         box.run("ls", "/v", mounts=(Mount("v1", "/v", kind="volume"),))
 
 
@@ -393,7 +393,7 @@ def test_a_subpath_stays_in_its_volume(box, store):
 @pytest.mark.usefixtures("store")
 def test_a_volume_that_is_not_there_starts_no_container_and_leaves_no_mount(box):
     mounted = box.host.call(rootfs._mount_points)
-    with pytest.raises(ExecError, match='error mounting "nope" to rootfs at "/v": no such file'):
+    with pytest.raises(ExecError, match=r'"/.*/nope/_data" to rootfs at "/v": no such'):
         box.run("ls", mounts=(Mount("nope", "/v", kind="volume"),))
     assert box.host.call(rootfs._mount_points) == mounted
     assert box.children() == []
