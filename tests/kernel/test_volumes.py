@@ -99,6 +99,28 @@ def test_a_container_of_the_machine_sees_the_machines_own_library(box):
     assert "mine" not in here("/var/lib")
 
 
+def test_a_container_sees_no_volumes_where_the_machines_library_has_mounts(box):
+    box.host.call(files.write_all, {"/var/lib/docker/secret": "", "/var/lib/mounted/below": ""})
+    box.host.call(syscalls.mount, "none", "/var/lib/mounted", "tmpfs")
+    box.host.call(files.write_all, {"/var/lib/mounted/file": ""})
+    ran = box.sh("ls -A /var/lib/mounted; ls -A /var/lib/docker")
+    assert "secret" not in ran.out + ran.err
+    assert "file" in ran.out, "the mount is shown, or this test proves nothing"
+    assert box.host.call(os.listdir, "/var/lib/docker") == ["secret"]
+
+
+def test_where_no_overlay_can_be_had_the_library_is_bound_entry_by_entry(box):
+    box.host.call(files.make_directories, "/run/test/library/docker")
+    box.host.call(docker_root._bind_everything, "/run/test/library")
+    shown = set(box.host.call(os.listdir, "/var/lib"))
+    assert shown == here("/var/lib") | {"docker"}
+    for name in shown & {"apt", "dpkg", "systemd"}:
+        assert set(box.host.call(os.listdir, f"/var/lib/{name}")) == here(f"/var/lib/{name}")
+    box.host.call(docker_root.furnish)
+    box.host.call(files.write_all, {"/var/lib/docker/secret": ""})
+    assert "secret" not in box.sh("ls -A /var/lib/docker; ls /var/lib").out
+
+
 def test_a_volume_has_dockers_modes(store):
     assert store.create("data")
     assert store.mode(VOLUMES) == 0o701
@@ -295,6 +317,27 @@ def test_what_this_user_may_not_make_or_read_is_left_out_and_named(store, layer)
     assert "/etc/shadow" in left
     assert "shadow" not in store.list(store.path("v1"))
     assert "passwd" in store.list(store.path("v1"))
+
+
+def copy_null(target):
+    """For the agent: copy a device of the machine; what was left out."""
+    source, into = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in ("/dev", target))
+    copy = copy_up.Copy(into, "/dev", target)
+    copy._entry(source, into, "null", "/null")
+    os.close(source)
+    os.close(into)
+    return copy.left_out
+
+
+def test_an_ordinary_user_is_told_of_a_device_that_was_not_copied(store):
+    store.create("v1")
+    left_out = store.call(copy_null, store.path("v1"))
+    if os.geteuid() == 0:
+        assert left_out == []
+        assert store.stat(store.path("v1", "/null")).st_rdev == os.makedev(1, 3)
+    else:
+        assert left_out == ["/dev/null"]
+        assert store.list(store.path("v1")) == []
 
 
 # Nothing leads out
