@@ -258,10 +258,26 @@ def test_a_volume_that_was_taken_away_by_hand_starts_no_container(docker, host):
     docker("create --name one -v data:/data busybox true")
     host.run(f"rm -r {VOLUMES}/data", check=True)
     said = docker.refused("start one", code=1)
-    assert 'error mounting "data" to rootfs at "/data": no such file or directory' in said
+    assert f'error mounting "{VOLUMES}/data/_data" to rootfs at "/data": no such file' in said
     assert docker("inspect -f '{{.State.Status}}' one") == "created"
     docker("rm -v one")
     assert host.run("grep -c stage /proc/self/mountinfo").stdout == "0\n"
+
+
+def test_a_directory_over_a_file_is_no_mount_and_the_message_says_what_to_look_at(docker, host):
+    said = docker.refused("run --rm -v data:/etc/profile:nocopy busybox true", code=125)
+    assert said.endswith(
+        f'error mounting "{VOLUMES}/data/_data" to rootfs at "/etc/profile": not a directory:'
+        " unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the"
+        " specified host path exists and is the expected type"
+    )
+    assert host.run("grep -c stage /proc/self/mountinfo").stdout == "0\n"
+
+
+def test_memory_of_one_container_is_not_lent_to_another(docker):
+    docker("create --name one --mount type=tmpfs,dst=/m --tmpfs /t -v /data busybox true")
+    docker("create --name two --volumes-from one busybox true")
+    assert docker("inspect -f '{{range .Mounts}}{{.Destination}}{{end}}' two") == "/data"
 
 
 def test_a_binds_source_that_has_vanished_starts_no_container(docker, tmp_path):

@@ -298,6 +298,16 @@ def test_a_tmpfs_is_not_shown_and_may_be_read_only():
         parse_tmpfs("run", "")
 
 
+def test_what_tmpfs_takes_and_refuses():
+    options = "defaults,noatime,size=1m,mode=700,uid=0,nr_inodes=5,exec"
+    assert parse_tmpfs("/run", options).options == options
+    for word in ("foo", "foo=1", "size", "", "RO"):
+        with pytest.raises(Refusal) as caught:
+            parse_tmpfs("/run", f"ro,{word}")
+        shown = " ".join(f'"{part}"' for part in word.split("="))
+        assert caught.value.message == f"invalid tmpfs option [{shown}]"
+
+
 def test_a_volume_without_a_name_is_nobodys():
     assert parse_volume("/data/") == MountPoint("volume", "/data", copies=True)
     with pytest.raises(Refusal, match="invalid volume specification: 'data': invalid mount config"):

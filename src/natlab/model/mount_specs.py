@@ -19,7 +19,7 @@ from natlab.model.mount_modes import (
     propagation,
 )
 from natlab.model.mount_points import MountPoint
-from natlab.model.mount_tmpfs import tmpfs_options
+from natlab.model.mount_tmpfs import check_tmpfs_words, tmpfs_options
 from natlab.model.names import one_line
 from natlab.model.refusal import Refusal
 
@@ -119,9 +119,10 @@ def parse_tmpfs(target: str, options: str) -> MountPoint:
     """Read an entry of HostConfig.Tmpfs: `docker run --tmpfs TARGET:OPTIONS`.
 
     Raises:
-        Refusal: the target is `/`, or not absolute (400).
+        Refusal: the target is `/`, or not absolute, or an option is none (400).
     """
     _check_target(target)
+    check_tmpfs_words(options)
     words = options.split(",")
     return MountPoint(
         "tmpfs", _clean(target), options=options, read_only="ro" in words, shown=False

@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from natlab.model.go_quote import quote
 from natlab.model.names import one_line
 from natlab.model.refusal import Refusal
 
 _SIZES: Final = (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
 _WORDS: Final = ("exec", "noexec")
+_FLAGS: Final = (
+    *("defaults", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec"),
+    *("sync", "async", "dirsync", "atime", "noatime", "diratime", "nodiratime"),
+    *("relatime", "norelatime", "strictatime", "nostrictatime"),
+)
+_DATA: Final = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol")
+
+
+def check_tmpfs_words(options: str) -> None:
+    """Check what stands behind the colon of `docker run --tmpfs TARGET:OPTIONS`.
+
+    Raises:
+        Refusal: `invalid tmpfs option ["foo"]` (moby mount.MergeTmpfsOptions).
+    """
+    for option in options.split(",") if options else ():
+        parts = option.split("=", 1)
+        if option not in _FLAGS and (len(parts) == 1 or parts[0] not in _DATA):
+            raise Refusal(f"invalid tmpfs option [{' '.join(map(quote, parts))}]")
 
 
 def tmpfs_options(given: Mapping[str, Any], *, read_only: bool) -> str:
