@@ -31,10 +31,11 @@ lint: ## ruff, mypy, and shellcheck where it is installed
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck tools/*.sh src/natlab/programs/*.sh .ci/run; \
 	else echo "shellcheck is not installed: the shell scripts were not checked"; fi
 
-bench: ## time attaching and publishing containers against the raw kernel floor
+bench: ## time attaching, publishing, running and volumes against what they are made of
 	@$(provision)
 	@$(VENV)/bin/python tests/bench/bench_attach.py
 	@$(VENV)/bin/python tests/bench/bench_engine.py
+	@$(VENV)/bin/python tests/bench/bench_volumes.py
 
 clean: ## remove the virtual environment, caches and built packages
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -258,10 +258,26 @@ def test_a_volume_that_was_taken_away_by_hand_starts_no_container(docker, host):
     docker("create --name one -v data:/data busybox true")
     host.run(f"rm -r {VOLUMES}/data", check=True)
     said = docker.refused("start one", code=1)
-    assert 'error mounting "data" to rootfs at "/data": no such file or directory' in said
+    assert f'error mounting "{VOLUMES}/data/_data" to rootfs at "/data": no such file' in said
     assert docker("inspect -f '{{.State.Status}}' one") == "created"
     docker("rm -v one")
     assert host.run("grep -c stage /proc/self/mountinfo").stdout == "0\n"
+
+
+def test_a_directory_over_a_file_is_no_mount_and_the_message_says_what_to_look_at(docker, host):
+    said = docker.refused("run --rm -v data:/etc/profile:nocopy busybox true", code=125)
+    assert said.endswith(
+        f'error mounting "{VOLUMES}/data/_data" to rootfs at "/etc/profile": not a directory:'
+        " unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the"
+        " specified host path exists and is the expected type"
+    )
+    assert host.run("grep -c stage /proc/self/mountinfo").stdout == "0\n"
+
+
+def test_memory_of_one_container_is_not_lent_to_another(docker):
+    docker("create --name one --mount type=tmpfs,dst=/m --tmpfs /t -v /data busybox true")
+    docker("create --name two --volumes-from one busybox true")
+    assert docker("inspect -f '{{range .Mounts}}{{.Destination}}{{end}}' two") == "/data"
 
 
 def test_a_binds_source_that_has_vanished_starts_no_container(docker, tmp_path):
@@ -305,6 +321,9 @@ def test_read_only_holds_for_what_is_mounted_in_a_bind_too(docker, host, tmp_pat
         for path in ("/data/x", "/data/inner/x"):
             said = docker.refused(f"run --rm {option} busybox touch {path}", code=1)
             assert said.endswith("Read-only file system")
+    mount = f"--mount type=bind,src={tmp_path},dst=/data"
+    docker(f"run --rm {mount},ro,bind-recursive=writable busybox touch /data/inner/x")
+    assert docker(f"run --rm {mount},bind-recursive=disabled busybox ls /data/inner") == ""
     docker(f"run --rm -v {tmp_path}:/data busybox touch /data/inner/x")
     assert host.run(f"ls {tmp_path}/inner").stdout == "x\n"
 
@@ -314,6 +333,39 @@ def test_what_is_mounted_later_on_the_host_does_not_come_into_a_container(docker
     docker(f"run -d --name web -v {tmp_path}:/data busybox sleep 1000")
     host.run(f"mount -t tmpfs none {tmp_path}/late; touch {tmp_path}/late/x", check=True)
     assert docker("exec web ls /data/late") == ""
+
+
+def test_a_removed_container_that_never_ran_leaves_its_volume_for_good(lab, docker_for):
+    with DockerEngine(lab.ubuntu1) as engine:
+        docker = docker_for(engine)
+        docker("create --rm --name one -v /data busybox true")
+        name = anonymous_of(docker, "one")
+        docker("rm one")
+    with DockerEngine(lab.ubuntu1) as engine:
+        assert docker_for(engine)("volume ls -q") == name
+
+
+def test_a_volume_in_which_somebody_has_mounted_something_outlives_rm(docker, host):
+    docker("run -d --rm --name one -v /data busybox sleep 1000")
+    name = anonymous_of(docker, "one")
+    inner = f"{VOLUMES}/{name}/_data/inner"
+    host.run(f"mkdir {inner} && mount -t tmpfs none {inner} && touch {inner}/kept", check=True)
+    docker("rm -f one")
+    assert host.run(f"ls {inner}").stdout == "kept\n"
+    assert docker.refused(f"volume rm {name}", code=1) == (
+        f"remove {name}: something is mounted in it: umount {inner} first"
+    )
+    host.run(f"umount {inner}", check=True)
+    docker(f"volume rm {name}")
+
+
+def test_an_engine_waits_for_what_it_is_deleting(lab, docker_for, caplog):
+    with DockerEngine(lab.ubuntu1) as engine:
+        fill = "seq -f /data/%.0f 20000 | xargs touch"
+        docker_for(engine)("run --rm -v /data busybox sh -c", fill)
+    assert lab.ubuntu1.run(f"ls -A {VOLUMES}").stdout == ""
+    DockerEngine(lab.ubuntu1).close()
+    assert "killed" not in caplog.text
 
 
 # docker-py
@@ -490,7 +542,7 @@ class Story:
         elif action.startswith("prune"):
             everything = action == "prune -a"
             wanted = (lambda _: True) if everything else lambda v: bool(v.labels)
-            self.engine.volumes.prune(wanted)
+            self.engine.volumes.removal.prune(wanted)
             self.volumes -= (self.volumes if everything else self.anonymous) - self.used()
         elif action == "volume rm":
             self.remove(what)
@@ -507,11 +559,11 @@ class Story:
 
     def remove(self, name):
         if name in self.volumes - self.used():
-            self.engine.volumes.remove(name)
+            self.engine.volumes.removal.remove(name)
             self.volumes.discard(name)
             return
         with pytest.raises(Refusal) as caught:
-            self.engine.volumes.remove(name)
+            self.engine.volumes.removal.remove(name)
         assert caught.value.status == (409 if name in self.volumes else 404)
 
     def check(self):
@@ -521,7 +573,7 @@ class Story:
     def end(self):
         for container in self.containers:
             self.engine.containers.remove(container, force=True)
-        self.engine.volumes.prune(lambda _: True)
+        self.engine.volumes.removal.prune(lambda _: True)
 
 
 @settings(

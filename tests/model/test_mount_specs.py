@@ -158,6 +158,14 @@ def mount(kind="", **fields):
             mount("bind", Source="/srv", BindOptions={"CreateMountpoint": True}),
             MountPoint("bind", "/data", "/srv", propagation="rprivate", made=True),
         ),
+        (
+            mount("bind", Source="/srv", ReadOnly=True, BindOptions={"ReadOnlyNonRecursive": True}),
+            MountPoint("bind", "/data", "/srv", propagation="rprivate", read_only=True, deep=False),
+        ),
+        (
+            mount("bind", Source="/srv", BindOptions={"NonRecursive": True}),
+            MountPoint("bind", "/data", "/srv", propagation="rprivate", recursive=False),
+        ),
         (mount("volume"), volume("/data", "")),
         (mount("volume", Source="data"), volume("/data", "data")),
         (mount("volume", Source="data", ReadOnly=True), volume("/data", "data", read_only=True)),
@@ -288,6 +296,16 @@ def test_a_tmpfs_is_not_shown_and_may_be_read_only():
         parse_tmpfs("/", "")
     with pytest.raises(Refusal, match="'run' mount path must be absolute"):
         parse_tmpfs("run", "")
+
+
+def test_what_tmpfs_takes_and_refuses():
+    options = "defaults,noatime,size=1m,mode=700,uid=0,nr_inodes=5,exec"
+    assert parse_tmpfs("/run", options).options == options
+    for word in ("foo", "foo=1", "size", "", "RO"):
+        with pytest.raises(Refusal) as caught:
+            parse_tmpfs("/run", f"ro,{word}")
+        shown = " ".join(f'"{part}"' for part in word.split("="))
+        assert caught.value.message == f"invalid tmpfs option [{shown}]"
 
 
 def test_a_volume_without_a_name_is_nobodys():

@@ -11,6 +11,7 @@ from natlab.daemon.container import Container
 from natlab.daemon.program import Program
 from natlab.daemon.volumes import anonymous_names
 from natlab.kernel import confine, files
+from natlab.kernel.archives import Job
 from natlab.model import identity
 from natlab.model.refusal import Refusal
 
@@ -84,7 +85,7 @@ class Containers:
             container.output.close()
             engine.place.call(files.remove_trees, container.directory)
             engine.layers.release(container.tree.layers)
-        engine.volumes.remove_unused(volumes)
+        engine.volumes.removal.finish(engine.volumes.removal.take_unused(volumes))
 
     def check_free(self, name: str) -> None:
         """Check that no container has a name.
@@ -165,6 +166,7 @@ class Containers:
         with self._engine.lock:
             _check_removable(container, force=force)
             container.removing = container.stopping = True
+        going: list[Job] = []
         try:
             with contextlib.suppress(Refusal):  # it does not run, or has ended just now
                 self._engine.lives.kill(container)
@@ -172,15 +174,19 @@ class Containers:
             with self._engine.lock:
                 container.removing = False
                 if not container.state.running:
-                    self.drop(container, volumes=volumes)
+                    going = self.drop(container, volumes=volumes)
+        self._engine.volumes.removal.finish(going)
 
-    def drop(self, container: Container, *, volumes: bool = False) -> None:
+    def drop(self, container: Container, *, volumes: bool = False) -> list[Job]:
         """Forget a container that does not run, with its files, and its anonymous volumes if asked.
 
         Volumes that another container has stay.
+
+        Returns:
+            What deletes the files of the volumes.
         """
         if container.removed:
-            return
+            return []
         engine = self._engine
         for execution in container.execs.values():
             engine.execs.forget(execution)
@@ -193,7 +199,10 @@ class Containers:
             container.changed.notify_all()
         self.tell(container, "destroy")
         if volumes:
-            engine.volumes.remove_unused(anonymous_names(container))
+            return engine.volumes.removal.take_unused(anonymous_names(container))
+        if container.auto_remove:
+            engine.volumes.keep(anonymous_names(container))
+        return []
 
     def tell(self, container: Container, action: str, **more: str) -> None:
         """Tell whoever listens to events what was done with a container."""

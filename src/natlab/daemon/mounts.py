@@ -45,7 +45,7 @@ def _lent(engine: Engine, specs: Iterable[str]) -> list[MountPoint]:
             other = engine.containers.find(reference)
         except Refusal as error:  # with 404 a client would look for the image
             raise Refusal(str(error)) from None
-        lent += [p.lent(read_only=read_only) for p in other.points if p.shown]
+        lent += [p.lent(read_only=read_only) for p in other.points if p.kind != "tmpfs"]
     return lent
 
 
@@ -63,6 +63,8 @@ def _mount(point: MountPoint) -> Mount:
         kind=point.kind,
         options=point.options,
         subpath=point.subpath,
+        recursive=point.recursive,
+        deep=point.deep,
     )
 
 

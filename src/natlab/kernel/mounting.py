@@ -11,14 +11,31 @@ from natlab.errors import ExecError
 from natlab.kernel import syscalls, volume_files
 from natlab.kernel.inside import Inside
 from natlab.kernel.rootfs import Mount
+from natlab.model.mount_points import DATA, VOLUMES
 
 _FLAGS: Final = {
     "ro": syscalls.MS_RDONLY,
     "nosuid": syscalls.MS_NOSUID,
     "nodev": syscalls.MS_NODEV,
     "noexec": syscalls.MS_NOEXEC,
+    "sync": syscalls.MS_SYNCHRONOUS,
+    "dirsync": syscalls.MS_DIRSYNC,
+    "noatime": syscalls.MS_NOATIME,
+    "nodiratime": syscalls.MS_NODIRATIME,
+    "relatime": syscalls.MS_RELATIME,
+    "strictatime": syscalls.MS_STRICTATIME,
 }
-_POSITIVE: Final = {"rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec"}
+_POSITIVE: Final = {
+    "rw": "ro",
+    "suid": "nosuid",
+    "dev": "nodev",
+    "exec": "noexec",
+    "async": "sync",
+    "atime": "noatime",
+    "diratime": "nodiratime",
+    "norelatime": "relatime",
+    "nostrictatime": "strictatime",
+}
 
 
 def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
@@ -35,23 +52,30 @@ def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
                 _bind(inside, mount)
         except OSError as error:
             raise ExecError(
-                f'error mounting "{mount.source}" to rootfs at "{mount.target}":'
+                f'error mounting "{_called(mount)}" to rootfs at "{mount.target}":'
                 f" {os.strerror(error.errno or 0).lower()}"
             ) from error
 
 
+def _called(mount: Mount) -> str:
+    """What a message calls the source."""
+    if mount.kind == "volume":
+        return f"{VOLUMES}/{mount.source}/{DATA}"
+    return mount.source or mount.kind
+
+
 def _bind(inside: Inside, mount: Mount) -> None:
-    """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`."""
+    """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`, and `mount -o remount,bind,ro`."""
     source = _open_source(mount)
     try:
         inside.make(mount.target, directory=stat.S_ISDIR(os.fstat(source).st_mode))
         with inside.at(mount.target) as target:
-            flags = syscalls.MS_BIND | syscalls.MS_REC
+            flags = syscalls.MS_BIND | (syscalls.MS_REC if mount.recursive else 0)
             syscalls.mount(f"/proc/self/fd/{source}", target, flags=flags)
     finally:
         os.close(source)
     if mount.read_only:
-        seal(inside, mount.target)
+        seal(inside, mount.target, deep=mount.deep)
 
 
 def _open_source(mount: Mount) -> int:
@@ -75,6 +99,8 @@ def _tmpfs(inside: Inside, mount: Mount) -> None:
             flags |= _FLAGS[option]
         elif option in _POSITIVE:
             flags &= ~_FLAGS[_POSITIVE[option]]
+        elif option == "defaults":
+            continue
         else:
             data.append(option)
     inside.make(mount.target, directory=True)
@@ -86,10 +112,10 @@ def _tmpfs(inside: Inside, mount: Mount) -> None:
         seal(inside, mount.target)
 
 
-def seal(inside: Inside, path: str) -> None:
+def seal(inside: Inside, path: str, *, deep: bool = True) -> None:
     """Make what is mounted there, and below, read-only."""
     with inside.at(path) as target:
-        syscalls.make_read_only(int(target.rpartition("/")[2]))
+        syscalls.make_read_only(int(target.rpartition("/")[2]), recursive=deep)
 
 
 def seal_trees(mounted: Iterable[str]) -> None:

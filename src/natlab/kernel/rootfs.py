@@ -73,6 +73,8 @@ class Mount:
         kind: `bind`, `volume` or `tmpfs`.
         options: Of a tmpfs, as `mount -o` takes them: `size=64m,mode=1777`.
         subpath: Which directory of a volume; "" for all of it.
+        recursive: Whether what is mounted in the source comes along.
+        deep: Whether that is read-only too, if the mount is.
     """
 
     source: str
@@ -81,6 +83,8 @@ class Mount:
     kind: str = "bind"
     options: str = ""
     subpath: str = ""
+    recursive: bool = True
+    deep: bool = True
 
 
 def assemble(tree: Tree) -> list[str]:
@@ -180,6 +184,7 @@ def _is_plain_directory(path: str) -> bool:
 
 def _show_read_only(path: str, target: str) -> None:
     syscalls.mount(path, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
+    docker_root.hide(path, target)
     fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         syscalls.make_read_only(fd)

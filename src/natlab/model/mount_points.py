@@ -39,6 +39,8 @@ class MountPoint:
         labels: For a volume that is made for it.
         driver_options: For a volume that is made for it.
         options: Of a tmpfs, as `mount -o` takes them.
+        recursive: Whether what is mounted in the source of a bind comes along.
+        deep: Whether that is read-only too, if the mount is.
         made: Whether a missing source of a bind is made.
         shown: Whether `docker inspect` shows it under Mounts; `--tmpfs` stands elsewhere.
     """
@@ -57,6 +59,8 @@ class MountPoint:
     labels: Mapping[str, str] = field(default_factory=dict)
     driver_options: Mapping[str, str] = field(default_factory=dict)
     options: str = ""
+    recursive: bool = True
+    deep: bool = True
     made: bool = False
     shown: bool = True
 
