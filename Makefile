@@ -28,13 +28,14 @@ lint: ## ruff, mypy, and shellcheck where it is installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck tools/*.sh .ci/run; \
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck tools/*.sh src/natlab/programs/*.sh .ci/run; \
 	else echo "shellcheck is not installed: the shell scripts were not checked"; fi
 
-bench: ## time attaching and publishing containers against the raw kernel floor
+bench: ## time attaching, publishing, running and volumes against what they are made of
 	@$(provision)
 	@$(VENV)/bin/python tests/bench/bench_attach.py
 	@$(VENV)/bin/python tests/bench/bench_engine.py
+	@$(VENV)/bin/python tests/bench/bench_volumes.py
 
 parity: ## compare with a real Docker engine, flow by flow (root); writes docs/parity.md
 	@$(provision) --extras test

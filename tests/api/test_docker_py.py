@@ -160,7 +160,9 @@ def test_a_directory_of_the_lab_host_is_mounted_and_may_be_read_only(client, eng
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ({"volumes": ["data:/data"]}, 501, "natlab has no volumes yet: 'data' names one"),
+        ({"volumes": ["a b:/data"]}, 400, 'create a b: "a b" includes invalid characters for a'),
+        ({"volumes_from": ["nobody"]}, 400, "No such container: nobody"),
+        ({"volumes": ["data:/data"], "volume_driver": "nfs"}, 404, 'plugin "nfs" not found'),
         ({"volumes": ["/srv:data"]}, 400, "invalid mount path: 'data' mount path must be absolute"),
         ({"volumes": ["/srv:/"]}, 400, "invalid specification: destination can't be '/'"),
         ({"name": "a b"}, 400, "Invalid container name (a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are"),
@@ -343,7 +345,10 @@ def test_what_natlab_has_not_is_refused_in_one_sentence(client, tmp_path):
         (lambda: client.images.search("busybox"), "natlab has no registry"),
         (lambda: client.images.get_registry_data("busybox"), "natlab has no registry"),
         (lambda: client.login("me", "secret"), "natlab has no registry"),
-        (lambda: client.volumes.create("data"), "natlab has no volumes yet"),
+        (
+            lambda: client.volumes.create("data", driver_opts={"type": "nfs"}),
+            "natlab's volumes are directories and take no driver options",
+        ),
         (client.api.init_swarm, "natlab has no swarm"),
         (lambda: client.swarm.attrs, "natlab has no swarm"),
         (client.api.leave_swarm, "natlab has no swarm"),
@@ -360,14 +365,6 @@ def test_what_natlab_has_not_is_refused_in_one_sentence(client, tmp_path):
         assert caught.value.status_code == 501, words
         assert words in caught.value.explanation
         assert "\n" not in caught.value.explanation
-
-
-def test_volumes_are_none_and_so_is_what_is_pruned(client):
-    assert client.volumes.list() == []
-    assert client.volumes.prune() == {"VolumesDeleted": None, "SpaceReclaimed": 0}
-    with pytest.raises(errors.NotFound, match="get data: no such volume"):
-        client.volumes.get("data")
-    assert client.api.prune_builds()["SpaceReclaimed"] == 0
 
 
 def test_pruning_removes_what_does_not_run(client):

@@ -58,7 +58,7 @@ def test_what_is_mistyped_is_told_in_one_line_with_the_nearest_names(capfd, line
         ("stats --no-stream", "natlab measures no resources of containers"),
         ("push x", "natlab has no registry"),
         ("swarm init", "natlab has no swarm"),
-        ("volume create x", "natlab has no volumes yet"),
+        ("volume create -o size=1g ab", "natlab's volumes are directories and take no driver"),
     ],
 )
 def test_for_what_natlab_has_not_the_engine_says_why(asked, line, sentence):

@@ -92,6 +92,8 @@ def url():
             "run --name over busybox sh -c 'echo out; echo err >&2; exit 3'",
             "create --name fresh -e A=1 -it busybox",
             "tag busybox local/thing:1.0",
+            "volume create --label tier=back vol1",
+            "create --name vols -v vol1:/data:ro -v /anonymous -v /etc:/host busybox",
         ):
             assert docker.main(["-H", engine.url, *shlex.split(line)]) in (0, 3)
         yield engine.url
@@ -136,6 +138,37 @@ run --ulimit x busybox
 run --add-host x busybox
 run --dns x busybox
 run --mount x busybox
+run --mount "" busybox
+run --mount type=bind busybox
+run --mount type= busybox
+run --mount type=bind,src=/a busybox
+run --mount type=bind,src=/a,dst= busybox
+run --mount dst busybox
+run --mount dst=/x,what=ever busybox
+run --mount dst=/x,ro=perhaps busybox
+run --mount dst=/x,readonly= busybox
+run --mount dst=/x,volume-nocopy=perhaps busybox
+run --mount type=bind,src=/a,dst=/x,volume-nocopy busybox
+run --mount type=tmpfs,dst=/x,volume-label=a busybox
+run --mount type=volume,dst=/x,bind-propagation=shared busybox
+run --mount type=volume,dst=/x,tmpfs-size=1m busybox
+run --mount type=tmpfs,dst=/x,tmpfs-size=much busybox
+run --mount type=tmpfs,dst=/x,tmpfs-mode=999 busybox
+run --mount type=bind,src=/a,dst=/x,bind-recursive=perhaps busybox
+run --mount type=bind,src=/a,dst=/x,bind-recursive=writable busybox
+run --mount type=bind,src=/a,dst=/x,bind-recursive=readonly busybox
+run --mount type=bind,src=/a,dst=/x,bind-recursive=readonly,ro busybox
+run --mount type=bind,src=/a,dst=/x,bind-nonrecursive=perhaps busybox
+run --mount type=bind,src=/a,dst=/x,image-subpath=a busybox
+run --mount '"type=bind,dst=/x' busybox
+run --mount 'type=bi"nd,dst=/x' busybox
+volume foo
+volume create a b
+volume rm
+volume inspect
+volume ls extra
+volume prune extra
+volume create --what
 run -a foo busybox
 run --sysctl a.b=1 busybox
 run --health-interval x busybox
@@ -197,6 +230,21 @@ tag busybox {}:1
 rmi {}:1
 rmi {}:1
 run --name {} --rm busybox sh -c "exit 5"
+volume create {}-v
+volume create {}-v
+run --name {} -v {}-v:/data busybox sh -c "echo text > /data/file"
+run --rm --volumes-from {} busybox cat /data/file
+run --rm --mount type=volume,src={}-v,dst=/x,readonly busybox touch /x/y
+run --rm --mount type=tmpfs,dst=/x,tmpfs-size=1m busybox df --output=size /x
+run --rm --tmpfs /x:size=2m busybox df --output=size /x
+volume rm {}-v
+volume ls -f name={}
+inspect --format "{{range .Mounts}}{{.Name}} {{.Mode}} {{.RW}}{{end}}" {}
+rm -v {}
+volume rm {}-v
+volume rm {}-v
+volume rm -f {}-v
+volume prune -f
 run -d --name {} --restart on-failure:2 busybox sh -c "exit 5"
 wait {}
 container rm -f {}

@@ -136,3 +136,67 @@ def test_an_engine_without_proxy_and_icc_is_as_it_was_asked_for(lab):
     assert any("DROP" in line and "docker0 docker0" in line for line in rules.splitlines()), rules
     assert "!127.0.0.0/8" not in lab("iptables", "-t", "nat", "-nvL").stdout
     assert "200 OK" in ask(url)
+
+
+def docker_of(natlab, url):
+    """The real client for an engine: what it prints."""
+    if shutil.which("docker") is None:
+        pytest.skip("there is no docker client on this machine")
+    env = {**natlab.env, "DOCKER_HOST": url}
+
+    def docker(*words):
+        done = subprocess.run(
+            ["docker", *words], env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return docker
+
+
+def test_volumes_outlive_the_engine_and_go_with_the_lab(lab):
+    docker = docker_of(lab, url_of(lab))
+    docker("run", "--rm", "-v", "data:/data", "busybox", "sh", "-c", "echo kept > /data/file")
+    lab("engine", "stop")
+    path = "/var/lib/docker/volumes/data/_data/file"
+    assert lab("exec", "ubuntu1", "--", "cat", path).stdout == "kept\n"
+    docker = docker_of(lab, url_of(lab))
+    assert docker("run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/file") == "kept"
+    lab("down")
+    lab("up")
+    assert lab("exec", "ubuntu1", "--", "ls", "-A", "/var/lib/docker").stdout == ""
+
+
+def test_kept_volumes_outlive_the_lab_in_this_users_data_directory(lab, tmp_path):
+    home = {**lab.env, "NATLAB_DATA_DIR": "", "XDG_DATA_HOME": str(tmp_path / "data")}
+    kept = tmp_path / "data/natlab"
+    if os.geteuid() == 0:  # root's is /var/lib/natlab
+        kept = tmp_path / "root"
+        home["NATLAB_DATA_DIR"] = str(kept)
+    lab.env = home
+    lab("engine", "start", "--keep-volumes")
+    docker = docker_of(lab, url_of(lab))
+    docker("run", "--rm", "-v", "data:/data", "busybox", "sh", "-c", "echo kept > /data/file")
+    own = kept / "volumes" / lab.name / "ubuntu1"
+    assert (own / "data/_data/file").read_text() == "kept\n"
+    assert (own / "data/_data/file").stat().st_uid == os.geteuid()
+    lab("down")
+    lab("up")
+    lab("engine", "start", "--keep-volumes")
+    docker = docker_of(lab, url_of(lab))
+    assert docker("run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/file") == "kept"
+    lab("engine", "stop")
+    lab("engine", "start")
+    assert docker_of(lab, url_of(lab))("volume", "ls", "-q") == ""
+
+
+def test_who_starts_the_next_engine_reads_what_a_killed_one_had_left(lab):
+    docker = docker_of(lab, url_of(lab))
+    docker("run", "-d", "--rm", "-v", "/data", "busybox", "sleep", "1000")
+    pid = engine_pid(lab)
+    os.kill(pid, signal.SIGKILL)
+    assert ended(pid)
+    said = lab("engine", "start").stderr.splitlines()
+    assert said[0].startswith("an engine was killed here: took away its containers")
+    assert said[1].startswith("an engine was killed here: took away volume ")
+    assert len(said) == 2

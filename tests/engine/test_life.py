@@ -274,3 +274,17 @@ def test_a_nodes_socket_is_not_inherited_by_programs(lab):
     with lab.ubuntu1.socket(kind=socket.SOCK_DGRAM) as sock:
         sock.bind(("192.168.33.11", 0))
         assert not os.get_inheritable(sock.fileno())
+
+
+def test_a_lab_has_no_ipv6_on_any_host(lab):
+    lab.ubuntu1.add_docker0()
+    for host in lab.hosts.values():
+        assert host.run("ip -6 addr").stdout == ""
+
+
+def test_a_containers_interfaces_have_no_ipv6_as_in_docker(lab):
+    web = lab.ubuntu1.add_docker0().add_container("web")
+    assert web.run("cat /proc/sys/net/ipv6/conf/*/disable_ipv6").stdout.split() == ["1"] * 4
+    assert web.run("ip -6 addr").stdout == ""
+    web.set_sysctl("net.ipv6.conf.lo.disable_ipv6", 0)
+    assert "::1/128" in web.run("ip -6 addr").stdout

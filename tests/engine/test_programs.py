@@ -183,3 +183,40 @@ def test_tcpdump_runs_for_whoever_owns_the_lab(lab):
         dump.wait_for("listening on eth0")
         lab.outside.run("ping -c 1 192.168.33.11", check=True)
         assert "192.168.33.20 > 192.168.33.11: ICMP echo request" in dump.wait_for("echo reply")
+
+
+def test_box_makes_a_container_by_hand_and_runs_commands_in_it(lab):
+    host = lab.ubuntu1
+    number = host.run(["box", "web"], check=True).stdout.strip()
+    assert host.container_names() == ["web"]
+    assert host.run(["box", "web", "sh", "-c", "echo mine >/note; pwd; ls -d /srv"]).stdout == "/\n"
+    assert host.run(["cat", "/srv/web/upper/note"]).stdout == "mine\n"
+    assert f"NSpid:\t{number}\t1\n" in host.run(["cat", f"/proc/{number}/status"]).stdout
+    assert host.run(["ls", "/srv/web/root"]).stdout == ""
+    lab.clean()
+    assert host.run(["ls", "/srv"]).stdout == ""
+
+
+def test_what_is_mounted_in_a_box_is_mounted_there_alone(lab):
+    host = lab.ubuntu1
+    number = host.run(["box", "web"], check=True).stdout.strip()
+    host.run("mkdir /srv/data; echo theirs >/srv/data/file", check=True)
+    enter = ["nsenter", "-m", "-t", number]
+    host.run([*enter, "mkdir", "/srv/web/root/data"], check=True)
+    host.run([*enter, "mount", "--bind", "/srv/data", "/srv/web/root/data"], check=True)
+    assert host.run(["box", "web", "cat", "/data/file"]).stdout == "theirs\n"
+    assert host.run(["ls", "/srv/web/root", "/srv/web/upper/data"]).stdout.split() == [
+        "/srv/web/root:",
+        "/srv/web/upper/data:",
+    ]
+
+
+def test_box_says_how_it_is_called_and_that_a_name_is_taken(lab):
+    host = lab.ubuntu1
+    assert host.run(["box"]).stderr == "usage: box NAME [COMMAND…]\n"
+    host.run(["box", "web"], check=True)
+    again = host.run(["box", "web"])
+    assert again.returncode != 0
+    assert "File exists" in again.stderr
+    assert host.run(["box", "web", "false"]).returncode == 1
+    assert host.run(["box", "other", "true"]).returncode != 0

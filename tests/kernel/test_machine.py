@@ -30,6 +30,10 @@ echo 10.1.1.1 wrong >>/etc/hosts
 echo nameserver 10.1.1.1 >/etc/resolv.conf
 setsid sleep 1000 >/dev/null 2>&1 &
 myapp 8080 >/dev/null 2>&1 &
+mkdir -p /srv/data /srv/there
+mount --bind /srv/data /srv/there
+mount -t tmpfs none /run/lock || mount -t tmpfs none /srv/there
+touch /srv/.hidden /srv/there/file
 """
 
 LOOK = """
@@ -44,6 +48,8 @@ ip netns list
 ls -A /run/netns
 hostname
 cat /etc/hosts /etc/resolv.conf
+find /srv
+cut -d' ' -f 5 /proc/self/mountinfo | sort
 sysctl -a -r '^net\\.ipv4\\.(ip_forward|conf|tcp_timestamps)' 2>/dev/null
 pgrep -c 'sleep|myapp|python'
 true

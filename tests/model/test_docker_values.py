@@ -65,7 +65,17 @@ def test_durations_are_read(text, number):
         ("label", "=x", "invalid label '=x': empty name"),
         ("health-interval", "3", 'time: invalid duration "3"'),
         ("mount", "x", "invalid field 'x' must be a key=value pair"),
-        ("mount", "type=bind,target=/x", "source is required for bind mounts"),
+        ("mount", "", "EOF"),
+        (
+            "mount",
+            'type="bind",target=/x',
+            'parse error on line 1, column 6: bare " in non-quoted-field',
+        ),
+        (
+            "mount",
+            '"a"b,target=/x',
+            'parse error on line 1, column 3: extraneous or missing " in quoted-field',
+        ),
         ("mount", "type=tmpfs", "target is required"),
         ("mount", "target=/x,foo=1", "unexpected key 'foo' in 'foo=1'"),
         ("mount", "target=/x,ro=maybe", "invalid value for ro: maybe"),

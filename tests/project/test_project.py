@@ -17,7 +17,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHELL_SCRIPTS = [*sorted((ROOT / "tools").glob("*.sh")), ROOT / ".ci" / "run"]
+SHELL_SCRIPTS = [
+    *sorted((ROOT / "tools").glob("*.sh")),
+    *sorted((ROOT / "src").rglob("*.sh")),
+    ROOT / ".ci" / "run",
+]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 NOT_OURS = {

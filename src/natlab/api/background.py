@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from natlab.engine import keep
+from natlab.engine.data_home import kept_volumes
 from natlab.engine.keep import Record
 from natlab.errors import NatlabError, UsageError
 from natlab.kernel.waiting import readable
@@ -50,7 +52,15 @@ def running(lab: str, host: str) -> Record | None:
     return record if record.alive else None
 
 
-def start(lab: str, host: str, *, icc: bool = True, userland_proxy: bool = True) -> bool:
+def start(
+    lab: str,
+    host: str,
+    *,
+    icc: bool = True,
+    userland_proxy: bool = True,
+    keep_volumes: bool = False,
+    told: Callable[[str], object] = lambda _: None,
+) -> bool:
     """Start a lab host's engine; False if it runs already, as it was started.
 
     Equivalent to: `systemctl start docker` on that host.
@@ -60,6 +70,8 @@ def start(lab: str, host: str, *, icc: bool = True, userland_proxy: bool = True)
         host: The host's name.
         icc: Whether containers of docker0 reach each other.
         userland_proxy: Whether published ports get a userland proxy.
+        keep_volumes: Whether volumes are kept on the machine, and so outlive the lab.
+        told: Is given each line about what an engine that was killed had left, and where it went.
 
     Raises:
         NatlabError: no such lab or host, or it could not start; the message says why.
@@ -76,6 +88,7 @@ def start(lab: str, host: str, *, icc: bool = True, userland_proxy: bool = True)
                     *("--name", lab, "--host", host, "--ready", str(writer)),
                     *([] if icc else ["--no-icc"]),
                     *([] if userland_proxy else ["--no-userland-proxy"]),
+                    *(["--keep-volumes"] if keep_volumes else []),
                 ],
                 pass_fds=[writer],
                 stdin=subprocess.DEVNULL,
@@ -88,7 +101,10 @@ def start(lab: str, host: str, *, icc: bool = True, userland_proxy: bool = True)
         finally:
             os.close(writer)
         answer = said.read().strip() if readable([said.fileno()], _PATIENCE) else ""
-    if answer == _READY:
+    first, *lines = answer.split("\n")
+    if first == _READY:
+        for line in lines:
+            told(line)
         process.returncode = 0  # it goes on after us; nobody here waits for it
         return True
     process.kill()
@@ -117,12 +133,20 @@ def stop(lab: str, host: str) -> bool:
     return True
 
 
-def serve(lab: str, host: str, ready: int, *, icc: bool, userland_proxy: bool) -> None:
+def serve(
+    lab: str, host: str, ready: int, *, icc: bool, userland_proxy: bool, keep_volumes: bool
+) -> None:
     """Be the engine of a lab host until SIGTERM, or until the lab is gone."""
     with os.fdopen(ready, "w", encoding="utf-8") as told:
         try:
-            with _serving(lab, host, icc=icc, userland_proxy=userland_proxy) as wait:
-                told.write(_READY)
+            volumes = kept_volumes(lab, host) if keep_volumes else None
+            with (
+                _noted() as lines,
+                _serving(
+                    lab, host, icc=icc, userland_proxy=userland_proxy, volumes=volumes
+                ) as wait,
+            ):
+                told.write("\n".join([_READY, *lines]))
                 told.flush()
                 told.close()
                 wait()
@@ -131,9 +155,29 @@ def serve(lab: str, host: str, ready: int, *, icc: bool, userland_proxy: bool) -
                 told.write(f"{'usage' if isinstance(error, UsageError) else 'failed'} {error}")
 
 
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[list[str]]:
+    """What the engine's log says: who starts it is to read that."""
+    handler, logger = _Lines(), logging.getLogger("natlab.daemon")
+    logger.addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        logger.removeHandler(handler)
+
+
 @contextlib.contextmanager
 def _serving(
-    lab: str, host: str, *, icc: bool, userland_proxy: bool
+    lab: str, host: str, *, icc: bool, userland_proxy: bool, volumes: Path | None
 ) -> Iterator[Callable[[], None]]:
     """An engine that runs; gives what waits until it is to end."""
     from natlab.api.lifetime import Lifetime
@@ -145,7 +189,7 @@ def _serving(
         path = _record_path(lab, host)
         machine = opened.host(host)
         machine.userland_proxy = userland_proxy
-        with DockerEngine(machine, socket_path(lab, host), icc=icc):
+        with DockerEngine(machine, socket_path(lab, host), icc=icc, volumes=volumes):
             keep.write_record(path, record)
             try:
                 yield lambda: lifetime.wait(opened.agent)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from natlab.daemon.container import Container
 from natlab.daemon.engine import Engine
-from natlab.daemon.mounts import wanted_mounts
+from natlab.daemon.mounts import shown_mounts
 from natlab.daemon.names import dns_names
 from natlab.daemon.network import NONE, Endpoint
 from natlab.kernel.confine import Process
@@ -45,7 +45,7 @@ def summary(container: Container, now: int) -> dict[str, Any]:
         "Status": status(container, now),
         "HostConfig": {"NetworkMode": container.host_config["NetworkMode"]},
         "NetworkSettings": {"Networks": _networks(container)},
-        "Mounts": [item.point for item in wanted_mounts(container.host_config)],
+        "Mounts": shown_mounts(container),
     }
 
 
@@ -120,7 +120,7 @@ def details(engine: Engine, container: Container) -> dict[str, Any]:
                 "WorkDir": container.tree.work,
             },
         },
-        "Mounts": [item.point for item in wanted_mounts(container.host_config)],
+        "Mounts": shown_mounts(container),
         "Config": _config(container),
         "NetworkSettings": _network_settings(container),
     }

@@ -1,4 +1,4 @@
-"""Images and networks as the Engine API shows them."""
+"""Images, networks and volumes as the Engine API shows them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from natlab.daemon.engine import Engine
 from natlab.daemon.image import Image, moment
 from natlab.daemon.network import Network
+from natlab.kernel.volumes import Volume
 from natlab.model.container_status import format_time
 from natlab.model.json_shapes import as_list, as_object
+from natlab.model.mount_points import DATA, LOCAL, VOLUMES
 
 _ARCHITECTURE = "amd64"
 _MISSING = "<missing>"
@@ -117,3 +119,32 @@ def _members(engine: Engine, network: Network) -> dict[str, Any]:
             "IPv6Address": "",
         }
     return found
+
+
+def volume_details(volume: Volume) -> dict[str, Any]:
+    """A volume: `docker volume inspect`."""
+    return {
+        "CreatedAt": format_time(volume.created // _SECOND * _SECOND),
+        "Driver": LOCAL,
+        "Labels": None if volume.labels is None else dict(volume.labels),
+        "Mountpoint": f"{VOLUMES}/{volume.name}/{DATA}",
+        "Name": volume.name,
+        "Options": None,
+        "Scope": "local",
+    }
+
+
+def volumes_used(engine: Engine) -> list[dict[str, Any]]:
+    """Volumes with their sizes and users: what `docker system df -v` prints."""
+    found = engine.volumes.all()
+    sizes = engine.volumes.sizes(volume.name for volume in found)
+    return [
+        volume_details(volume)
+        | {
+            "UsageData": {
+                "Size": sizes[volume.name],
+                "RefCount": len(engine.volumes.users(volume.name)),
+            }
+        }
+        for volume in found
+    ]

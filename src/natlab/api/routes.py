@@ -13,6 +13,7 @@ from natlab.api import (
     routes_none,
     routes_streams,
     routes_system,
+    routes_volumes,
 )
 from natlab.api.http import Routes
 from natlab.daemon.engine import Engine
@@ -57,9 +58,6 @@ _MISSING: Final = {
     "natlab does not attach by websocket: use POST /containers/{id}/attach": (
         ("GET", "/containers/{id}/attach/ws"),
     ),
-    "natlab has no volumes yet: give a directory of the lab host instead": (
-        ("POST", "/volumes/create"),
-    ),
 }
 
 
@@ -74,6 +72,7 @@ def all_routes() -> Routes[Engine]:
         routes_archives,
         routes_images,
         routes_networks,
+        routes_volumes,
         routes_none,
     ):
         table.include(module.routes)

@@ -8,7 +8,6 @@ from natlab.api.container_views import TITLES, details, process_row, shown_ports
 from natlab.api.http import Empty, Request, Response, Routes, json_response
 from natlab.daemon.container import Container
 from natlab.daemon.engine import Engine
-from natlab.daemon.mounts import wanted_mounts
 from natlab.kernel import confine
 from natlab.model.body_shapes import container_body
 from natlab.model.filters import Filters, parse_filters
@@ -86,8 +85,8 @@ def _wanted(engine: Engine, container: Container, filters: Filters) -> bool:
             older = container.created < other.created
             checks.append(older if key == "before" else container.created > other.created)
     if "volume" in filters:
-        points = [item.point for item in wanted_mounts(container.host_config)]
-        places = [place for p in points for place in (p["Source"], p["Destination"])]
+        points = [point for point in container.points if point.shown]
+        places = [place for p in points for place in (p.name or p.source, p.target)]
         checks.append(filters.exact("volume", *places))
     if "publish" in filters or "expose" in filters:
         checks.append(_has_port(container, filters))
@@ -184,7 +183,10 @@ def rename(engine: Engine, request: Request) -> Response:
 @routes.delete("/containers/{id}")
 def remove(engine: Engine, request: Request) -> Response:
     """`docker rm`."""
-    engine.containers.remove(named(engine, request), force=request.query.flag("force"))
+    query = request.query
+    engine.containers.remove(
+        named(engine, request), force=query.flag("force"), volumes=query.flag("v")
+    )
     return Empty()
 
 

@@ -1,6 +1,6 @@
 """What an engine of natlab has none of, where a client needs an answer all the same.
 
-`docker inspect NAME` looks for volumes and plugins too before it says that there is no such
+`docker inspect NAME` looks for plugins too before it says that there is no such
 object, and `docker system prune` tidies up the builder's cache.
 """
 
@@ -11,30 +11,6 @@ from natlab.daemon.engine import Engine
 from natlab.model.refusal import Refusal
 
 routes: Routes[Engine] = Routes()
-
-
-@routes.get("/volumes")
-def volumes(_engine: Engine, _request: Request) -> Response:
-    """`docker volume ls`."""
-    return json_response({"Volumes": [], "Warnings": None})
-
-
-@routes.get("/volumes/{name}")
-def volume(_engine: Engine, request: Request) -> Response:
-    """`docker volume inspect`."""
-    raise Refusal(f"get {request.params['name']}: no such volume", 404)
-
-
-@routes.delete("/volumes/{name}")
-def remove_volume(_engine: Engine, request: Request) -> Response:
-    """`docker volume rm`."""
-    raise Refusal(f"get {request.params['name']}: no such volume", 404)
-
-
-@routes.post("/volumes/prune")
-def prune_volumes(_engine: Engine, _request: Request) -> Response:
-    """`docker volume prune`."""
-    return json_response({"VolumesDeleted": None, "SpaceReclaimed": 0})
 
 
 @routes.post("/build/prune")

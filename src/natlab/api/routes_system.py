@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import platform
+import posixpath
 import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 from natlab.api.container_views import summary
 from natlab.api.http import Request, Response, Routes, Stream, json_response, text_response
-from natlab.api.object_views import image_summary
+from natlab.api.object_views import image_summary, volumes_used
 from natlab.api.target import API_VERSION, MIN_API_VERSION
 from natlab.daemon.engine import Engine
 from natlab.daemon.events import Event
 from natlab.model.container_status import format_time, parse_since
 from natlab.model.filters import Filters, parse_filters
+from natlab.model.mount_points import LOCAL, VOLUMES
 from natlab.release import VERSION
 
 _FILTERS: Final = (
@@ -90,7 +92,7 @@ def info(engine: Engine, _request: Request) -> Response:
             "Driver": "overlay2",
             "DriverStatus": [],
             "Plugins": {
-                "Volume": [],
+                "Volume": [LOCAL],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
                 "Log": ["json-file"],
@@ -112,7 +114,7 @@ def info(engine: Engine, _request: Request) -> Response:
             "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "IndexServerAddress": "",
             "RegistryConfig": {"InsecureRegistryCIDRs": [], "IndexConfigs": {}, "Mirrors": []},
-            "DockerRootDir": engine.directory,
+            "DockerRootDir": posixpath.dirname(VOLUMES),
             "HttpProxy": "",
             "HttpsProxy": "",
             "NoProxy": "",
@@ -180,7 +182,7 @@ def disk_usage(engine: Engine, _request: Request) -> Response:
         "LayersSize": sum(image.size for image in engine.images),
         "Images": [image_summary(engine, image) for image in engine.images],
         "Containers": [summary(container, now) for container in engine.containers],
-        "Volumes": [],
+        "Volumes": volumes_used(engine),
         "BuildCache": [],
     }
     return json_response(value)

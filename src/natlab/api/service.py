@@ -12,6 +12,7 @@ from natlab.api.routes import all_routes
 from natlab.api.server import Server
 from natlab.daemon.engine import Engine
 from natlab.engine.host import Host
+from natlab.errors import NatlabError
 from natlab.kernel import files
 
 
@@ -26,14 +27,23 @@ class DockerEngine:
         path: Where the socket is made. Unless given it is on the lab host, and reached through a
             descriptor of this process: so it is gone whenever this process is, however it ends.
         icc: Whether containers of the default network reach each other.
+        volumes: A directory of the machine for the volumes, so that they outlive the lab; on the
+            host it is `/var/lib/docker/volumes`. None: they are in memory, and go with the lab.
 
     Raises:
         NatlabError: another server listens at `path`, or docker0's subnet overlaps a route.
     """
 
-    def __init__(self, host: Host, path: str | Path | None = None, *, icc: bool = True) -> None:
+    def __init__(
+        self,
+        host: Host,
+        path: str | Path | None = None,
+        *,
+        icc: bool = True,
+        volumes: str | Path | None = None,
+    ) -> None:
         with contextlib.ExitStack() as undo:
-            self.engine = Engine(host, icc=icc)
+            self.engine = Engine(host, icc=icc, volumes=_made(volumes))
             undo.callback(self.engine.close)
             if path is None:
                 folder = host.place.call(files.open_directory, self.engine.directory)
@@ -68,3 +78,14 @@ class DockerEngine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _made(directory: str | Path | None) -> str | None:
+    if directory is None:
+        return None
+    path = Path(directory).absolute()
+    try:
+        path.mkdir(mode=0o701, parents=True, exist_ok=True)
+    except OSError as error:
+        raise NatlabError(f"no volumes can be had in {path}: {error.strerror}") from error
+    return str(path)

@@ -1,4 +1,4 @@
-"""`docker volume create`, `rm`, `prune`: natlab's engine has no volumes yet, and says so."""
+"""`docker volume create`, `rm`, `prune`."""
 
 from __future__ import annotations
 

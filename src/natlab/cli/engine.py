@@ -31,17 +31,37 @@ UserlandProxy = Annotated[
 ]
 
 
+KeepVolumes = Annotated[
+    bool,
+    typer.Option(
+        "--keep-volumes",
+        help="Keep volumes on this machine (in natlab's data directory), so that they outlive"
+        " the lab.",
+    ),
+]
+
+
 @app.command()
 def start(
     host: HostOption = DEFAULT_HOST,
     name: Name = DEFAULT_LAB,
+    *,
     icc: Icc = True,
     userland_proxy: UserlandProxy = True,
+    keep_volumes: KeepVolumes = False,
 ) -> None:
     """Start a host's engine."""
     from natlab.api import background
+    from natlab.cli.docker_call import complain
 
-    if background.start(name, host, icc=icc, userland_proxy=userland_proxy):
+    if background.start(
+        name,
+        host,
+        icc=icc,
+        userland_proxy=userland_proxy,
+        keep_volumes=keep_volumes,
+        told=complain,
+    ):
         say(f"the engine of {host} runs: `eval $(natlab engine env --host {host})` tells docker")
     else:
         say(f"the engine of {host} runs already: `natlab engine stop --host {host}` ends it")
@@ -51,8 +71,9 @@ def start(
 def env(host: HostOption = DEFAULT_HOST, name: Name = DEFAULT_LAB) -> None:
     """Print what a shell must know to reach a host's engine; it is started if need be."""
     from natlab.api import background
+    from natlab.cli.docker_call import complain
 
-    background.start(name, host)
+    background.start(name, host, told=complain)
     say(f"export DOCKER_HOST={background.url(name, host)}")
 
 
@@ -84,10 +105,19 @@ def serve(
     ready: Annotated[int, typer.Option("--ready", help="Where to say that it is ready.")],
     host: HostOption = DEFAULT_HOST,
     name: Name = DEFAULT_LAB,
+    *,
     icc: Icc = True,
     userland_proxy: UserlandProxy = True,
+    keep_volumes: KeepVolumes = False,
 ) -> None:
     """Be a host's engine."""
     from natlab.api import background
 
-    background.serve(name, host, ready, icc=icc, userland_proxy=userland_proxy)
+    background.serve(
+        name,
+        host,
+        ready,
+        icc=icc,
+        userland_proxy=userland_proxy,
+        keep_volumes=keep_volumes,
+    )

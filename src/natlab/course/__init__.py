@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from natlab.course.checks import Check, Fail, check
-from natlab.course.client import docker, engine_runs, running, until_it_listens, with_engine
+from natlab.course.client import docker, engine_runs, running, script, until_it_listens, with_engine
 from natlab.course.facts import (
     answers,
     container,
@@ -21,12 +21,18 @@ from natlab.course.facts import (
 )
 from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
+from natlab.course.mounts import mounted_at, own_layer, place_on, shown_inside, union_root
+from natlab.course.writes import appended, arrives, reads, refused, shell, stays, written
+from natlab.model.mountinfo import MountPoint
 
 __all__ = [
     "Check",
     "Fail",
+    "MountPoint",
     "Resident",
     "answers",
+    "appended",
+    "arrives",
     "check",
     "container",
     "default_route",
@@ -39,13 +45,24 @@ __all__ = [
     "has_address",
     "iptables_listing",
     "is_up",
+    "mounted_at",
     "no_route",
     "no_rules",
+    "own_layer",
     "own_namespaces",
+    "place_on",
     "plugged_in",
+    "reads",
+    "refused",
     "residents",
     "running",
+    "script",
+    "shell",
+    "shown_inside",
     "silent",
+    "stays",
+    "union_root",
     "until_it_listens",
     "with_engine",
+    "written",
 ]

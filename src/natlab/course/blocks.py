@@ -6,8 +6,8 @@ A fenced block that names its machine is typed there:
     ip netns add web
     ```
 
-Further words on the fence: `nft` or `iptables` for a block that exists in both spellings, of
-which one is typed; `fails` for a command whose failure is the lesson.
+Further words on the fence: `nft` or `iptables`, or else `hand` or `docker`, for a block that exists
+in both spellings, of which one is typed; `fails` for a command whose failure is the lesson.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from natlab.errors import NatlabError
 if TYPE_CHECKING:
     from natlab.engine.lab import Lab
 
-Spelling = Literal["nft", "iptables"]
-SPELLINGS: Final[tuple[Spelling, ...]] = ("nft", "iptables")
+Spelling = Literal["nft", "iptables", "hand", "docker"]
+SPELLINGS: Final[tuple[Spelling, ...]] = ("nft", "iptables", "hand", "docker")
 
 _FENCE: Final = re.compile(
     r"^```sh (?P<words>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -60,7 +60,12 @@ def _block(words: list[str], text: str) -> Block:
     return Block(machine, text, spelling, "fails" in rest)
 
 
-def chosen(blocks: list[Block], spelling: Spelling) -> list[Block]:
+def spellings(blocks: list[Block]) -> tuple[Spelling | None, ...]:
+    """The spellings in which a step can be typed; None alone if there is only one way."""
+    return tuple(one for one in SPELLINGS if one in {b.spelling for b in blocks}) or (None,)
+
+
+def chosen(blocks: list[Block], spelling: Spelling | None) -> list[Block]:
     """Those blocks that are typed in one spelling."""
     return [block for block in blocks if block.spelling in (None, spelling)]
 

@@ -29,7 +29,19 @@ def docker(host: Host, *commands: str) -> None:
         NatlabError: the engine refused one, or none runs there.
     """
     for command in commands:
-        host.run(f"{CLIENT}docker {command}", check=True)
+        script(host, f"docker {command}")
+
+
+def script(host: Host, text: str) -> str:
+    """Run a shell script on a host, in which `docker` is its Docker client.
+
+    Returns:
+        What was printed.
+
+    Raises:
+        NatlabError: it ended with a failure.
+    """
+    return host.run(f"{CLIENT}set -eu\n{text}", check=True).stdout
 
 
 def until_it_listens(host: Host, address: object, port: int) -> None:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from natlab.model import mountinfo
+from natlab.model.mountinfo import MountPoint
+
 if TYPE_CHECKING:
     from natlab.engine.node import Node
     from natlab.engine.process import Completed
@@ -37,9 +40,14 @@ class Resident:
     namespaces: Mapping[str, str]
     """The inode of each of its namespaces, by kind."""
 
+    @property
+    def name(self) -> str:
+        """The name of its container; of its host, where it has no network of its own."""
+        return self.node.name
+
     def run(self, *argv: str) -> Completed:
         """Run a program with its files and host name. Equivalent to: `docker exec NAME ARGV`."""
-        inside = ["nsenter", "-t", str(self.pid), "-m", "-u", "--", *argv]
+        inside = ["nsenter", "-t", str(self.pid), "-m", "-u", "--root", "--wd", "--", *argv]
         return self.node.run(inside, env=_PATIENT_ONCE)
 
     def read(self, path: str) -> str:
@@ -52,10 +60,13 @@ class Resident:
         pairs = (line.partition("=") for line in text.split("\0") if line)
         return {name: value for name, _, value in pairs}
 
+    def mounts(self) -> list[MountPoint]:
+        """What is mounted in its tree. Equivalent to: `docker exec NAME findmnt`."""
+        return mountinfo.parse(self.node.run(["cat", f"/proc/{self.pid}/mountinfo"]).stdout)
+
     def mounted(self) -> set[str]:
         """The places in its tree where something is mounted."""
-        text = self.node.run(["cat", f"/proc/{self.pid}/mounts"]).stdout
-        return {line.split()[1] for line in text.splitlines()}
+        return {mount.target for mount in self.mounts()}
 
     def finds(self, name: str) -> str | None:
         """The address that a name has for it, or None: hosts file first, then name servers.

@@ -17,6 +17,7 @@ from natlab.daemon.program import Program
 from natlab.engine.container import Container as Sandbox
 from natlab.kernel.confine import Tree
 from natlab.model.image_config import Effective
+from natlab.model.mount_points import MountPoint
 from natlab.model.publish import Published
 
 
@@ -55,6 +56,8 @@ class Container:
     directory: str
     """Its files on the lab host: hosts, hostname, resolv.conf, changes."""
     created: int = field(default_factory=time.time_ns)
+    points: tuple[MountPoint, ...] = ()
+    """What it has mounted, those nearer to the root first; its volumes are there."""
     links: tuple[Linked, ...] = ()
     """What it is linked to in the default network."""
     endpoints: dict[str, Endpoint] = field(default_factory=dict)

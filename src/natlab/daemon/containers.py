@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from natlab.daemon import creation
 from natlab.daemon.container import Container
 from natlab.daemon.program import Program
+from natlab.daemon.volumes import anonymous_names
 from natlab.kernel import confine, files
 from natlab.model import identity
 from natlab.model.refusal import Refusal
@@ -23,9 +24,15 @@ class Containers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._by_id: dict[str, Container] = {}
+        self._coming: dict[str, Container] = {}
+        """Those that are being made: nobody finds them yet, but they have names and volumes."""
 
     def __iter__(self) -> Iterator[Container]:
         return iter(list(self._by_id.values()))
+
+    def all_known(self) -> Iterator[Container]:
+        """Every container, and those that are being made."""
+        return iter([*self._by_id.values(), *self._coming.values()])
 
     def find(self, reference: str) -> Container:
         """A container by id, name, or the beginning of its id.
@@ -50,12 +57,34 @@ class Containers:
                 request makes no sense (400).
         """
         engine = self._engine
+        made: list[str] = []
         with engine.lock:
             container, warnings = creation.create(engine, name, body)
             engine.layers.hold(container.tree.layers)
-            self._by_id[container.id] = container
+            self._coming[container.id] = container
+        try:
+            with engine.lock:
+                container.points = engine.volumes.provide(container.points, made)
+            warnings += engine.volumes.fill(container)
+        except BaseException:
+            self._undo(container, made)
+            raise
+        with engine.lock:
+            if not container.auto_remove:
+                engine.volumes.keep(anonymous_names(container))
+            self._by_id[container.id] = self._coming.pop(container.id)
         self.tell(container, "create")
         return container, warnings
+
+    def _undo(self, container: Container, volumes: list[str]) -> None:
+        """Leave nothing of a container that could not be made, nor of the volumes made for it."""
+        engine = self._engine
+        with engine.lock:
+            del self._coming[container.id]
+            container.output.close()
+            engine.place.call(files.remove_trees, container.directory)
+            engine.layers.release(container.tree.layers)
+        engine.volumes.remove_unused(volumes)
 
     def check_free(self, name: str) -> None:
         """Check that no container has a name.
@@ -63,7 +92,7 @@ class Containers:
         Raises:
             Refusal: one has it (409).
         """
-        other = self.named(name)
+        other = next((c for c in self.all_known() if c.name == name), None)
         if other is not None:
             raise identity.name_conflict(name, other.id)
 
@@ -123,8 +152,13 @@ class Containers:
 
     # Its removal
 
-    def remove(self, container: Container, *, force: bool = False) -> None:
+    def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
         """Remove it with all that it wrote. Equivalent to: `docker rm NAME`.
+
+        Args:
+            container: Which.
+            force: Whether it may run.
+            volumes: Whether its anonymous volumes go too, if no other container has them: `-v`.
 
         Raises:
             Refusal: it runs, and `force` is not set (409).
@@ -139,10 +173,13 @@ class Containers:
             with self._engine.lock:
                 container.removing = False
                 if not container.state.running:
-                    self.drop(container)
+                    self.drop(container, volumes=volumes)
 
-    def drop(self, container: Container) -> None:
-        """Forget a container that does not run, with its files."""
+    def drop(self, container: Container, *, volumes: bool = False) -> None:
+        """Forget a container that does not run, with its files, and its anonymous volumes if asked.
+
+        Volumes that another container has stay.
+        """
         if container.removed:
             return
         engine = self._engine
@@ -156,6 +193,8 @@ class Containers:
             container.removed = True
             container.changed.notify_all()
         self.tell(container, "destroy")
+        if volumes:
+            engine.volumes.remove_unused(anonymous_names(container))
 
     def tell(self, container: Container, action: str, **more: str) -> None:
         """Tell whoever listens to events what was done with a container."""

@@ -27,12 +27,14 @@ _BLOCK: Final = 1 << 16
 def root(engine: Engine, container: Container, called: str = "") -> RootRef:
     """Where a container's files are found, running or not."""
     own_files = container.state.started and not container.network_mode.startswith("container:")
-    etc = running.etc_mounts(container) if own_files else ()
+    own = mounts(container)
+    taken = {mount.target for mount in own}
+    etc = running.etc_mounts(container) if own_files else []
     return RootRef(
         called or container.name,
         engine.pid_of(container),
         container.tree,
-        (*etc, *mounts(container.host_config)),
+        (*own, *(mount for mount in etc if mount.target not in taken)),
         read_only=bool(container.host_config["ReadonlyRootfs"]),
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from natlab.daemon.container import Container
 from natlab.daemon.ignored import warnings
 from natlab.daemon.linking import find_links
-from natlab.daemon.mounts import check_mounts
+from natlab.daemon.mounts import mount_warnings, wanted_points
 from natlab.daemon.network import BRIDGE, HOST, NONE, Endpoint, Network, check_endpoint
 from natlab.kernel.confine import Tree
 from natlab.model import identity
@@ -74,7 +74,7 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
     decided = effective(image.config, body, hostname=hostname)
     name = _name(engine, name)
     port_specs(decided.exposed, host_config)
-    check_mounts(engine, host_config)
+    points = wanted_points(engine, host_config, decided.volumes)
     directory = f"{engine.directory}/containers/{ident}"
     container = Container(
         id=ident,
@@ -86,6 +86,7 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
         effective=decided,
         tree=Tree(image.layers, f"{directory}/diff", f"{directory}/work"),
         directory=directory,
+        points=points,
     )
     try:
         _refuse_contradictions(engine, container)
@@ -95,7 +96,7 @@ def create(engine: Engine, name: str | None, body: dict[str, Any]) -> tuple[Cont
     except BaseException:
         container.output.close()
         raise
-    return container, warnings(container.body, host_config)
+    return container, [*warnings(container.body, host_config), *mount_warnings(points)]
 
 
 def _name(engine: Engine, wanted: str | None) -> str:

@@ -23,6 +23,7 @@ from natlab.daemon.networks import Networks
 from natlab.daemon.plugging import Plugging
 from natlab.daemon.pump import Pump
 from natlab.daemon.transfer import Transfer
+from natlab.daemon.volumes import Volumes
 from natlab.engine.host import Host
 from natlab.errors import LabGoneError, NatlabError
 from natlab.kernel import files
@@ -38,7 +39,7 @@ class Engine:
     As a context manager it ends with the block: its containers end, its networks go.
     """
 
-    def __init__(self, host: Host, *, icc: bool = True) -> None:
+    def __init__(self, host: Host, *, icc: bool = True, volumes: str | None = None) -> None:
         self.host = host
         self.place = host.place
         self.agent = host.place.agent
@@ -56,6 +57,8 @@ class Engine:
             undo.callback(self.pump.close)
             self.resolver = Resolver()
             undo.callback(self.resolver.close)
+            self.volumes = Volumes(self, volumes)
+            undo.callback(self.volumes.close)
             self.containers = Containers(self)
             self.lives = Lives(self)
             self.execs = Execs(self)
@@ -119,6 +122,7 @@ class Engine:
         self.pump.close()
         self.resolver.close()
         self.layers.close()
+        self.volumes.close()
         self._claim.close()
 
 

@@ -56,9 +56,11 @@ class Lives:
         try:
             with contextlib.ExitStack() as undo:
                 undo.callback(engine.plugging.unplug, container)
-                make_sources(engine, container.host_config)
+                make_sources(engine, container)
                 engine.plugging.plug(container)
                 running.write_files(engine, container)
+                engine.volumes.tell_mounted(container)
+                undo.callback(engine.volumes.tell_unmounted, container)
                 self._run(container)
                 undo.pop_all()
         except ExecError as error:
@@ -95,7 +97,7 @@ class Lives:
             container.runs += 1
             container.changed.notify_all()
         if container.auto_remove:
-            engine.containers.drop(container)
+            engine.containers.drop(container, volumes=True)
 
     # Its end
 
@@ -108,10 +110,11 @@ class Lives:
             container.output.end()
             container.ended(code)
             self._engine.containers.tell(container, "die", exitCode=str(code))
+            engine.volumes.tell_unmounted(container)
             if self._restarts(container, code):
                 self._restart_later(container)
             elif container.auto_remove:
-                engine.containers.drop(container)
+                engine.containers.drop(container, volumes=True)
 
     def _restarts(self, container: Container, code: int) -> bool:
         policy = container.host_config.get("RestartPolicy") or {}

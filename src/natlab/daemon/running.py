@@ -79,7 +79,7 @@ def confinement(engine: Engine, container: Container) -> Confinement:
         domainname=str(container.body.get("Domainname") or ""),
         network=place.number if place is not None else None,
         tree=container.tree,
-        mounts=(*etc_mounts(owner), *mounts(config)),
+        mounts=_all_mounts(container, owner),
         tty=container.tty,
         window=_window(config),
         read_only=bool(config["ReadonlyRootfs"]),
@@ -137,6 +137,13 @@ def _limits(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
 def _capabilities(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is added to Docker's usual ones, and what is dropped."""
     return tuple(config["CapAdd"] or ()), tuple(config["CapDrop"] or ())
+
+
+def _all_mounts(container: Container, owner: Container) -> tuple[Mount, ...]:
+    """What was asked for, and then the files of `/etc` that nobody has asked to be others."""
+    own = mounts(container)
+    taken = {mount.target for mount in own}
+    return (*own, *(mount for mount in etc_mounts(owner) if mount.target not in taken))
 
 
 def etc_mounts(owner: Container) -> list[Mount]:

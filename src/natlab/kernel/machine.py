@@ -11,11 +11,13 @@ from typing import Final
 
 from natlab.kernel import (
     conntrack,
+    docker_root,
     files,
     firewall,
     link_facts,
     links,
     machine_made,
+    machine_mounts,
     namespaces,
     processes,
     rtnl,
@@ -32,6 +34,7 @@ _RULES: Final = {0: 255, 32766: 254, 32767: 253}
 
 BASELINE: Final = {
     "net.ipv4.ip_forward": "0",
+    "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.all.forwarding": "0",
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
@@ -105,9 +108,12 @@ def clean(number: int, hostname: str, hosts: str) -> None:
         conntrack.flush()
         syscalls.sethostname(hostname)
         machine_made.rewrite_files(hosts)
+        machine_mounts.go_back()
         files.remove_trees(*ENGINE_FILES)
+        docker_root.renew()
         for leftover in namespaces.NETNS.iterdir() if namespaces.NETNS.is_dir() else ():
             leftover.unlink() if not leftover.is_dir() else shutil.rmtree(leftover)
+        machine_mounts.remember()
 
 
 def _per_link(name: str) -> dict[str, str]:
@@ -126,7 +132,7 @@ def _reset_links() -> None:
     with _tolerated(errno.ENOENT, errno.EINVAL):
         ipr().tc("del", index=lo, root=True)
     links.set_link("lo", state="down", mtu=65536)
-    links.set_link("lo", state="up")  # the kernel gives it 127.0.0.1 and ::1 again
+    links.set_link("lo", state="up")  # the kernel gives it 127.0.0.1 again
 
 
 def _reset_routing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from natlab.kernel import syscalls
+from natlab.kernel import docker_root, machine_mounts, syscalls
 from natlab.kernel.namespaces import NETNS
 from natlab.kernel.place import Place, registry, standing
 
@@ -21,7 +21,8 @@ alias ls='ls --color=auto'
 def create_machine(hostname: str, programs: dict[str, str], hosts_file: str) -> int:
     """Make a machine: a network, a mount and a UTS namespace; returns its number.
 
-    It has its own `/run` (so its own `/run/netns`), `/sys`, `/etc/hosts` and host name.
+    It has its own `/run` (so its own `/run/netns`), `/srv`, `/var/lib/docker`, `/sys`, `/etc/hosts`
+    and host name.
     Equivalent to: `unshare --net --mount --uts`, then `mount -t tmpfs none /run` and so on.
     """
     before = standing.place
@@ -38,8 +39,10 @@ def create_machine(hostname: str, programs: dict[str, str], hosts_file: str) -> 
 def _furnish(programs: dict[str, str], hosts_file: str) -> None:
     """Give a new machine the places that must be its own."""
     syscalls.mount("none", "/run", "tmpfs", _SAFE, "mode=755")
+    machine_mounts.add_site()
     mount_sys()
     _make_room_for_names()
+    docker_root.furnish()
     _bind_over("/etc/hosts", hosts_file)
     _bind_over("/etc/resolv.conf", _NO_NAME_SERVER)
     programs_dir = Path("/run/natlab/bin")
@@ -49,6 +52,7 @@ def _furnish(programs: dict[str, str], hosts_file: str) -> None:
         path = programs_dir / name
         path.write_text(text)
         path.chmod(0o755)
+    machine_mounts.remember()
 
 
 def _make_room_for_names() -> None:

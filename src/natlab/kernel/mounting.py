@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from natlab.errors import ExecError
-from natlab.kernel import syscalls
+from natlab.kernel import syscalls, volume_files
 from natlab.kernel.inside import Inside
 from natlab.kernel.rootfs import Mount
 
@@ -42,18 +41,29 @@ def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
 
 
 def _bind(inside: Inside, mount: Mount) -> None:
-    """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`."""
+    """Equivalent to: `mount --rbind SOURCE ROOT/TARGET`, and `mount -o remount,bind,ro`."""
+    source = _open_source(mount)
     try:
-        directory = stat.S_ISDIR(Path(mount.source).stat().st_mode)
+        inside.make(mount.target, directory=stat.S_ISDIR(os.fstat(source).st_mode))
+        with inside.at(mount.target) as target:
+            flags = syscalls.MS_BIND | (syscalls.MS_REC if mount.recursive else 0)
+            syscalls.mount(f"/proc/self/fd/{source}", target, flags=flags)
+    finally:
+        os.close(source)
+    if mount.read_only:
+        seal(inside, mount.target, deep=mount.deep)
+
+
+def _open_source(mount: Mount) -> int:
+    """What is to be mounted, held fast: whatever happens to its name meanwhile."""
+    if mount.kind == "volume":
+        return volume_files.open_data(mount.source, mount.subpath)
+    try:
+        return os.open(mount.source, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         raise ExecError(
             f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
         ) from None
-    inside.make(mount.target, directory=directory)
-    with inside.at(mount.target) as target:
-        syscalls.mount(mount.source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
-    if mount.read_only:
-        seal(inside, mount.target)
 
 
 def _tmpfs(inside: Inside, mount: Mount) -> None:
@@ -76,10 +86,10 @@ def _tmpfs(inside: Inside, mount: Mount) -> None:
         seal(inside, mount.target)
 
 
-def seal(inside: Inside, path: str) -> None:
+def seal(inside: Inside, path: str, *, deep: bool = True) -> None:
     """Make what is mounted there, and below, read-only."""
     with inside.at(path) as target:
-        syscalls.make_read_only(int(target.rpartition("/")[2]))
+        syscalls.make_read_only(int(target.rpartition("/")[2]), recursive=deep)
 
 
 def seal_trees(mounted: Iterable[str]) -> None:

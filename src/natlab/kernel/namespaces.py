@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from natlab.errors import StaleError
-from natlab.kernel import links, syscalls
+from natlab.kernel import links, syscalls, sysctl
 from natlab.kernel.place import NEWEST, Place, netlink, registry, standing
 
 NETNS: Final = Path("/run/netns")
@@ -25,7 +26,12 @@ def create_net() -> int:
 
 
 def add_named(name: str) -> int:
-    """Make a network namespace with a name on this machine. Equivalent to: `ip netns add NAME`.
+    """Make a container's network namespace, with a name on this machine.
+
+    IPv6 is off in it, as in Docker's containers in networks without IPv6: so its interfaces do
+    not ask a whole bridge whether somebody has their link-local address.
+    Equivalent to: `ip netns add NAME; ip netns exec NAME sysctl -w
+    net.ipv6.conf.all.disable_ipv6=1`. Source: moby, `NewSandbox` of libnetwork/osl.
 
     Raises:
         FileExistsError: the name is taken.
@@ -35,7 +41,7 @@ def add_named(name: str) -> int:
     target = NETNS / name
     os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
     try:
-        made = _new_net()
+        made = _new_net({"net/ipv6/conf/all/disable_ipv6": "1"})
         syscalls.mount(f"/proc/self/fd/{made.fds['net']}", str(target), flags=syscalls.MS_BIND)
     except BaseException:
         target.unlink()
@@ -182,11 +188,12 @@ def list_pinned(directory: str) -> list[str]:
     return sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
 
 
-def _new_net() -> Place:
+def _new_net(settings: Mapping[str, str] | None = None) -> Place:
     """A new network namespace, with the socket by which it is furnished next."""
     here = standing.place
     syscalls.unshare(syscalls.CLONE_NEWNET)
     try:
+        sysctl.write_all(settings or {})
         fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         return here.with_net(fd, netlink(socket.NETLINK_ROUTE))
     finally:

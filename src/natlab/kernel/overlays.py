@@ -25,11 +25,14 @@ _WHITEOUT: Final = ("user.overlay.whiteout", "trusted.overlay.whiteout")
 _WHOLE: Final = ["0", "0", "4294967295"]
 
 
-def mount(target: str, lowers: Sequence[str], upper: str, work: str) -> None:
+def mount(
+    target: str, lowers: Sequence[str], upper: str, work: str, source: str = "overlay"
+) -> None:
     """Mount an overlay, the topmost of the lower directories first.
 
     The paths go through descriptors: no character in them has a meaning, and any number of
-    layers fits into the one page that the kernel gives to mount options.
+    layers fits into the one page that the kernel gives to mount options. The source is what
+    `findmnt` calls it.
 
     Equivalent to: `mount -t overlay -o lowerdir=…,upperdir=…,workdir=…,userxattr none TARGET`.
     """
@@ -48,7 +51,7 @@ def mount(target: str, lowers: Sequence[str], upper: str, work: str) -> None:
             "userxattr" if marks(upper) == "user" else "redirect_dir=off",
         ]
         try:
-            syscalls.mount("overlay", target, "overlay", data=",".join(options))
+            syscalls.mount(source, target, "overlay", data=",".join(options))
         except OSError as error:
             raise OSError(error.errno, f"overlay of {lowers[-1]}: {error.strerror}") from error
 

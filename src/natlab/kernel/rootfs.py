@@ -22,14 +22,16 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from natlab.kernel import overlays, skeleton, syscalls
+from natlab.kernel import docker_root, overlays, skeleton, syscalls
 
 STAGE: Final = "/run/natlab/stage"
 """Where a root is put together, in a mount namespace that nobody else sees."""
 
 MACHINE: Final = "/"
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
-OWN: Final = frozenset({"/proc", "/sys", "/dev", "/run", "/tmp"})  # noqa: S108 - no file of ours
+OWN: Final = frozenset(
+    {"/proc", "/sys", "/dev", "/run", "/srv", "/tmp"}  # noqa: S108 - no file of ours
+)
 """What every container has of its own, whatever the machine has there."""
 
 
@@ -65,11 +67,14 @@ class Mount:
     """One thing mounted in a container.
 
     Attributes:
-        source: A file or directory of this place; of no meaning for a tmpfs.
+        source: A file or directory of this place, or a volume's name; of no meaning for a tmpfs.
         target: An absolute path in the container; made if missing.
         read_only: Whether the container may only read it.
-        kind: `bind` or `tmpfs`.
+        kind: `bind`, `volume` or `tmpfs`.
         options: Of a tmpfs, as `mount -o` takes them: `size=64m,mode=1777`.
+        subpath: Which directory of a volume; "" for all of it.
+        recursive: Whether what is mounted in the source comes along.
+        deep: Whether that is read-only too, if the mount is.
     """
 
     source: str
@@ -77,6 +82,9 @@ class Mount:
     read_only: bool = False
     kind: str = "bind"
     options: str = ""
+    subpath: str = ""
+    recursive: bool = True
+    deep: bool = True
 
 
 def assemble(tree: Tree) -> list[str]:
@@ -193,6 +201,11 @@ def _has_entries(path: str) -> bool:
 
 
 def _mount_points() -> list[str]:
-    """Where something is mounted in this mount namespace (proc_pid_mountinfo(5))."""
+    """Where something is mounted in this mount namespace (proc_pid_mountinfo(5)).
+
+    Less what is a lab host's own in `/var/lib`: its containers see the machine's.
+    """
     lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-    return [_ESCAPE.sub(lambda code: chr(int(code[1], 8)), line.split(" ")[4]) for line in lines]
+    rows = [line.split(" ") for line in lines if f" {docker_root.SOURCE} " not in line]
+    points = [_ESCAPE.sub(lambda code: chr(int(code[1], 8)), row[4]) for row in rows]
+    return [point for point in points if not point.startswith(f"{docker_root.DIRECTORY}/")]

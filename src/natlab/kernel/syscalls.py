@@ -29,6 +29,9 @@ MS_PRIVATE: Final = 1 << 18
 MS_SHARED: Final = 1 << 20
 MNT_DETACH: Final = 2
 
+RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_NO_SYMLINKS: Final = 0x04
+RESOLVE_BENEATH: Final = 0x08
 RESOLVE_IN_ROOT: Final = 0x10
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -41,12 +44,15 @@ _CLOSE_RANGE_CLOEXEC: Final = 4
 _LAST_FD: Final = 0xFFFFFFFF
 _SYS_OPENAT2: Final = 437  # the same number on every architecture, as mount_setattr's is
 _SYS_OPEN_TREE: Final = 428
+_SYS_MOVE_MOUNT: Final = 429
 _SYS_MOUNT_SETATTR: Final = 442
 _MOUNT_ATTR_RDONLY: Final = 1
+_RENAME_NOREPLACE: Final = 1
 _AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_RECURSIVE: Final = 0x8000
 _OPEN_TREE_CLONE: Final = 1
+_MOVE_MOUNT_F_EMPTY_PATH: Final = 4
 _CAP_SYS_ADMIN: Final = 21
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -99,12 +105,13 @@ def pivot_root(new_root: str, put_old: str) -> None:
     _check(_libc.pivot_root(new_root.encode(), put_old.encode()), f"pivot_root {new_root}")
 
 
-def open_in_root(root: int, path: str, flags: int) -> int:
+def open_in_root(root: int, path: str, flags: int, resolve: int = RESOLVE_IN_ROOT) -> int:
     """Open a path as a process would whose root is the directory `root` (openat2(2)).
 
-    Absolute links and `..` stay below that root, whatever anybody does there meanwhile.
+    Absolute links and `..` stay below that root, whatever anybody does there meanwhile; with
+    other flags than `RESOLVE_IN_ROOT` they are an error.
     """
-    how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT)
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, resolve)
     raw = os.fsencode(path) or b"."
     result = _libc.syscall(
         ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), raw, how, ctypes.c_size_t(len(how))
@@ -130,6 +137,46 @@ def can_clone_mount(path: str) -> bool:
         return False
     os.close(fd)
     return True
+
+
+def rename_new(source: int, name: str, target: int) -> None:
+    """Move a name from one open directory to another, over nothing (renameat2(2)).
+
+    Raises:
+        FileExistsError: the name is there already.
+    """
+    raw = os.fsencode(name)
+    result = _libc.renameat2(
+        ctypes.c_int(source), raw, ctypes.c_int(target), raw, ctypes.c_uint(_RENAME_NOREPLACE)
+    )
+    _check(result, name)
+
+
+def clone_mount(path: str) -> int:
+    """Make a mount of a directory that is nowhere yet; its descriptor can be put anywhere.
+
+    Equivalent to: the first half of `mount --bind`; `attach_mount` is the other.
+    """
+    fd = _libc.syscall(
+        ctypes.c_long(_SYS_OPEN_TREE),
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(path),
+        ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC),
+    )
+    return _check(int(fd), f"open_tree {path}")
+
+
+def attach_mount(fd: int, target: str) -> None:
+    """Put a mount of `clone_mount` on a directory of this mount namespace."""
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOVE_MOUNT),
+        ctypes.c_int(fd),
+        b"",
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(target),
+        ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
+    )
+    _check(int(result), f"move_mount to {target}")
 
 
 def make_read_only(fd: int, *, recursive: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,7 @@ def write(key: str, value: str) -> None:
         os.close(fd)
 
 
-def write_all(settings: dict[str, str]) -> None:
+def write_all(settings: Mapping[str, str]) -> None:
     """Change several settings, leaving out those that this kernel does not have."""
     for key, value in settings.items():
         with contextlib.suppress(FileNotFoundError):

@@ -88,6 +88,22 @@ _ENDPOINT: Final = _struct(
     DriverOpts=_TEXT_MAP,
     GwPriority=_whole,
 )
+_MOUNT: Final = _struct(
+    **_all(as_text, "Type", "Source", "Target", "Consistency"),
+    ReadOnly=_flag,
+    BindOptions=_struct(
+        Propagation=as_text,
+        **_all(_flag, "NonRecursive", "CreateMountpoint", "ReadOnlyNonRecursive"),
+        ReadOnlyForceRecursive=_flag,
+    ),
+    VolumeOptions=_struct(
+        NoCopy=_flag,
+        Labels=_TEXT_MAP,
+        Subpath=as_text,
+        DriverConfig=_struct(Name=as_text, Options=_TEXT_MAP),
+    ),
+    TmpfsOptions=_struct(SizeBytes=_whole, Mode=_whole, Options=_list_of(as_texts)),
+)
 _HOST_CONFIG: Final = _struct(
     **_all(as_texts, "Binds", "VolumesFrom", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts"),
     **_all(as_texts, "GroupAdd", "Links", "SecurityOpt", "MaskedPaths", "ReadonlyPaths"),
@@ -105,7 +121,7 @@ _HOST_CONFIG: Final = _struct(
     RestartPolicy=_struct(Name=as_text, MaximumRetryCount=_whole),
     PortBindings=_map_of(_list_of(_struct(**_all(as_text, "HostIp", "HostPort")))),
     Ulimits=_list_of(_struct(Name=as_text, Soft=_whole, Hard=_whole)),
-    Mounts=_list_of(_struct(**_all(as_text, "Type", "Source", "Target"), ReadOnly=_flag)),
+    Mounts=_list_of(_MOUNT),
 )
 _CONTAINER: Final = _struct(
     **_all(as_text, "Hostname", "Domainname", "User", "Image", "WorkingDir"),
@@ -139,6 +155,9 @@ _NETWORK: Final = _struct(
         ),
     ),
 )
+_VOLUME: Final = _struct(
+    **_all(as_text, "Name", "Driver"), **_all(_TEXT_MAP, "DriverOpts", "Labels")
+)
 _MEMBERSHIP: Final = _struct(Container=as_text, EndpointConfig=_ENDPOINT, Force=_flag)
 
 
@@ -159,6 +178,11 @@ def exec_body(body: dict[str, Any]) -> dict[str, Any]:
 def network_body(body: dict[str, Any]) -> dict[str, Any]:
     """Check the body of `docker network create`; see `container_body`."""
     return _checked(_NETWORK, body)
+
+
+def volume_body(body: dict[str, Any]) -> dict[str, Any]:
+    """Check the body of `docker volume create`; see `container_body`."""
+    return _checked(_VOLUME, body)
 
 
 def membership_body(body: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from natlab.errors import UsageError
+from natlab.model.docker_binds import volumes_and_binds
 from natlab.model.docker_endpoints import endpoints, network_mode
 from natlab.model.docker_flags import Options
-from natlab.model.docker_mounts import volumes_and_binds
 from natlab.model.names import one_line
 from natlab.model.publish import PublishSpec, parse_expose, parse_publish
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from natlab.model.go_quote import compact_json
+from natlab.model.go_template_run import Texts
 
 _SECOND: Final = 1_000_000_000
 _NAMES: Final = {
@@ -46,5 +47,12 @@ def event_json(event: Mapping[str, Any]) -> str:
 
 def event_view(event: Mapping[str, Any]) -> dict[str, Any]:
     """Give an event's fields the names by which templates know them: `{{.Status}}`."""
+    actor = event["Actor"]
+    known = {**actor, "Attributes": Texts(actor.get("Attributes") or {})}
     empty = {"Status": "", "ID": "", "From": ""}
-    return {**empty, **event, **{_NAMES[key]: event[key] for key in _NAMES if key in event}}
+    return {
+        **empty,
+        **event,
+        "Actor": known,
+        **{_NAMES[key]: event[key] for key in _NAMES if key in event},
+    }

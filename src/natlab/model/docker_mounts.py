@@ -1,29 +1,41 @@
-"""What `docker run` mounts: `--mount`, `--volume`, and how sizes are written."""
+"""What the client makes of `docker run --mount`, and how sizes are written."""
 
 from __future__ import annotations
 
-import csv
 import os.path
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from natlab.errors import UsageError
+from natlab.model.go_csv import fields
 from natlab.model.names import one_line
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kKmMgGtTpP])?[iI]?[bB]?)?")
 _POWERS: Final = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_MOUNT_WORDS: Final = {
-    "type": "Type",
+_WORDS: Final = {
     "source": "Source",
     "src": "Source",
     "target": "Target",
     "dst": "Target",
     "destination": "Target",
-    "consistency": "Consistency",
 }
-_SWITCH: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
+_TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 _READ_ONLY: Final = ("readonly", "ro")
+_SWITCHES: Final = {"volume-nocopy": "NoCopy", "bind-nonrecursive": "NonRecursive"}
+_RECURSIVE: Final = {
+    "enabled": "",
+    "disabled": "NonRecursive",
+    "writable": "ReadOnlyNonRecursive",
+    "readonly": "ReadOnlyForceRecursive",
+}
+_GROUPS: Final = {
+    "volume": "VolumeOptions",
+    "bind": "BindOptions",
+    "tmpfs": "TmpfsOptions",
+    "image": "ImageOptions",
+}
 
 
 def size(text: str) -> int:
@@ -36,55 +48,131 @@ def size(text: str) -> int:
 
 def pairs(text: str) -> list[tuple[str, str]]:
     """The fields of `a=b,"c=d,e",f`; a field without a value has an empty one."""
-    found = next(csv.reader([text]), [])
-    return [(key.lower(), value) for key, _, value in (field.partition("=") for field in found)]
+    return [(key.lower(), value) for key, _, value in (f.partition("=") for f in fields(text))]
 
 
 def mount(text: str) -> dict[str, Any]:
-    """A mount: `type=bind,source=/a,target=/b,readonly`."""
+    """A mount: `type=bind,source=/a,target=/b,readonly` (docker/cli, opts/mount.go).
+
+    Raises:
+        UsageError: in the words of Docker's client.
+    """
     made: dict[str, Any] = {"Type": "volume"}
-    for key, value in pairs(text):
-        if not value and key not in (*_READ_ONLY, "volume-nocopy"):
-            raise UsageError(f"invalid field '{one_line(key)}' must be a key=value pair")
-        _mount_field(made, key, value)
+    for field in fields(text):
+        key, equals, value = field.partition("=")
+        _set(made, field, key.lower(), value if equals else None)
+    if not made["Type"]:
+        raise UsageError("type is required")
     if not made.get("Target"):
         raise UsageError("target is required")
-    if made["Type"] == "bind" and not made.get("Source"):
-        raise UsageError("source is required for bind mounts")
+    for kind, group in _GROUPS.items():
+        if group in made and made["Type"] != kind:
+            shown = one_line(made["Type"])
+            raise UsageError(f"cannot mix '{kind}-*' options with mount type '{shown}'")
+    _check_recursive(made, made.get("BindOptions") or {})
     return made
 
 
-def _mount_field(made: dict[str, Any], key: str, value: str) -> None:
-    if key in _MOUNT_WORDS:
-        made[_MOUNT_WORDS[key]] = value.lower() if key == "type" else value
-    elif key in _READ_ONLY:
-        if value.lower() not in _SWITCH:
-            raise UsageError(f"invalid value for {key}: {one_line(value)}")
-        made["ReadOnly"] = _SWITCH[value.lower()]
-    elif key == "bind-propagation":
-        made.setdefault("BindOptions", {})["Propagation"] = value.lower()
-    elif key == "volume-nocopy":
-        made.setdefault("VolumeOptions", {})["NoCopy"] = _SWITCH.get(value.lower(), True)
-    elif key == "tmpfs-size":
-        made.setdefault("TmpfsOptions", {})["SizeBytes"] = size(value)
-    elif key == "tmpfs-mode":
-        made.setdefault("TmpfsOptions", {})["Mode"] = int(value, 8)
+def _set(made: dict[str, Any], field: str, key: str, value: str | None) -> None:
+    switch = key in _READ_ONLY or key in _SWITCHES
+    if value is None and not switch:
+        raise UsageError(f"invalid field '{one_line(field)}' must be a key=value pair")
+    text = value or ""
+    if key in _READ_ONLY:
+        made["ReadOnly"] = _flag(key, value)
+    elif key == "type":
+        made["Type"] = text.lower()
+    elif key == "consistency":
+        made["Consistency"] = text.lower()
+    elif key in _WORDS:
+        made[_WORDS[key]] = _from_here(text) if _WORDS[key] == "Source" else text
+    elif not _set_option(made, key, value):
+        raise UsageError(f"unexpected key '{one_line(key)}' in '{one_line(field)}'")
+
+
+def _from_here(source: str) -> str:
+    """A path from the client's directory, in full."""
+    if source == "." or source.startswith("./"):
+        return os.path.abspath(source)  # noqa: PTH100 - links stay
+    return source
+
+
+def _set_option(made: dict[str, Any], key: str, value: str | None) -> bool:
+    """Set an option of a kind of mount; False if there is none of that name."""
+    kind = key.partition("-")[0]
+    group, text = _GROUPS.get(kind, ""), value or ""
+    own: dict[str, Any] = made.get(group, {})
+    if key in _SWITCHES:
+        own[_SWITCHES[key]] = _flag(key, value)
+    elif key in ("volume-subpath", "image-subpath"):
+        own["Subpath"] = text
+    elif key in _OPTIONS:
+        _OPTIONS[key](own, text)
     else:
-        raise UsageError(f"unexpected key '{one_line(key)}' in '{one_line(f'{key}={value}')}'")
+        return False
+    if kind == "volume":
+        own = {"Labels": {}, "DriverConfig": {}, **own}
+    made[group] = own
+    return True
 
 
-def volumes_and_binds(texts: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Part the values of `-v`: volumes without a name, and what is mounted from somewhere.
+_OPTIONS: Final[Mapping[str, Callable[[dict[str, Any], str], None]]] = {
+    "bind-propagation": lambda own, text: own.update(Propagation=text.lower()),
+    "bind-recursive": lambda own, text: own.update(_recursive("bind-recursive", text)),
+    "volume-label": lambda own, text: own.setdefault("Labels", {}).update(_pair(text)),
+    "volume-driver": lambda own, text: own.setdefault("DriverConfig", {}).update(Name=text),
+    "volume-opt": lambda own, text: (
+        own.setdefault("DriverConfig", {}).setdefault("Options", {}).update(_pair(text))
+    ),
+    "tmpfs-size": lambda own, text: own.update(SizeBytes=_read("tmpfs-size", text, size)),
+    "tmpfs-mode": lambda own, text: own.update(Mode=_read("tmpfs-mode", text, _octal)),
+}
 
-    A source that begins with a dot is a path from here.
-    """
-    binds, volumes = [], []
-    for text in texts:
-        source, colon, rest = text.partition(":")
-        if not colon:
-            volumes.append(text)
-        elif source.startswith("."):
-            binds.append(f"{os.path.abspath(source)}:{rest}")  # noqa: PTH100 - links stay
-        else:
-            binds.append(text)
-    return volumes, binds
+
+def _octal(text: str) -> int:
+    return int(text, 8)
+
+
+def _pair(text: str) -> dict[str, str]:
+    key, _, value = text.partition("=")
+    return {key: value} if key else {}
+
+
+def _flag(key: str, value: str | None) -> bool:
+    if value in _FALSE:
+        return False
+    if value is not None and value not in _TRUE:
+        raise _invalid(key, value)
+    return True
+
+
+def _read(key: str, value: str, reader: Callable[[str], int]) -> int:
+    try:
+        return reader(value)
+    except (UsageError, ValueError):
+        raise _invalid(key, value) from None
+
+
+def _recursive(key: str, value: str) -> dict[str, bool]:
+    if value not in _RECURSIVE:
+        words = "enabled", "disabled", "writable"
+        known = ", ".join(f'"{word}"' for word in words)
+        raise UsageError(f'{_invalid(key, value)} (must be {known}, or "readonly")')
+    return {_RECURSIVE[value]: True} if _RECURSIVE[value] else {}
+
+
+def _check_recursive(made: dict[str, Any], given: dict[str, Any]) -> None:
+    for word in ("writable", "readonly"):
+        if given.get(_RECURSIVE[word]) and not made.get("ReadOnly"):
+            raise UsageError(
+                f"option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction"
+            )
+    if given.get(_RECURSIVE["readonly"]) and given.get("Propagation") != "rprivate":
+        raise UsageError(
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be"
+            " specified in conjunction"
+        )
+
+
+def _invalid(key: str, value: str) -> UsageError:
+    return UsageError(f"invalid value for {key}: {one_line(value)}")

@@ -17,6 +17,7 @@ from typing import Any, Final
 from natlab.errors import NatlabError, UsageError
 from natlab.model.docker_flags import Command, CommandLineError, Flag, Options, Reader
 from natlab.model.docker_values import READERS
+from natlab.model.go_quote import quote
 from natlab.model.names import nearest, one_line
 
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
@@ -52,6 +53,8 @@ def _wanted(least: int, most: int | None) -> str:
     if most is None or most == least:
         number = f"at least {least}" if most is None else str(least)
         return f"requires {number} argument{'' if least == 1 else 's'}"
+    if least == 0:
+        return f"requires at most {most} argument{'' if most == 1 else 's'}"
     return f"requires at least {least} and at most {most} arguments"
 
 
@@ -122,7 +125,7 @@ class _Parser:
             value = self._read(flag, text)
         except NatlabError as error:
             raise CommandLineError(
-                f'invalid argument "{one_line(text)}" for "{flag.shown}" flag: {error}'
+                f'invalid argument {quote(text)} for "{flag.shown}" flag: {error}'
             ) from None
         if flag.kind in _MANY:
             values = self.values.setdefault(flag.name, [])

@@ -33,6 +33,10 @@ class Heads(dict[str, Any]):
     """The titles of a table's columns; there is no error in one that is missing."""
 
 
+class Texts(dict[str, str]):
+    """A map of Go from text to text: one that is missing is `<no value>`, and no error."""
+
+
 class Template:
     """A template that has been read.
 
@@ -187,7 +191,7 @@ class _Run:
 
     def field(self, operand: Operand, value: Any, name: str) -> Any:
         """A field of a value."""
-        if isinstance(value, Heads):
+        if isinstance(value, (Heads, Texts)):
             return value.get(name)
         if isinstance(value, Row) and name not in value:
             raise self.fail(operand, f"can't evaluate field {name} in type {value.kind}")

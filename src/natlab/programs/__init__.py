@@ -3,7 +3,7 @@
 A lab host has them on its PATH under the names below, with natlab's own command line and its
 Docker engine (`natlab`, `dockerd`) beside them: `myapp` is the seed's demo application,
 `docker-proxy` is Docker's userland proxy, `tcpdump` runs the real one where dropping privileges
-is impossible.
+is impossible, and `box` is a container made by hand, in a few lines of shell.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def launchers() -> dict[str, str]:
     paths = shlex.quote(os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p))
     for name, module in _MODULES.items():
         scripts[name] = f'#!/bin/sh\nPYTHONPATH={paths} exec {python} -m {module} "$@"\n'
+    scripts["box"] = (here / "box.sh").read_text()
     return scripts
 
 
