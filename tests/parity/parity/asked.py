@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from parity import asked_volumes
 from parity.facts import Ask, Facts
 
 _NOT_FOUND = "nonesuch"
@@ -699,4 +700,5 @@ ALL = (
     REFUSALS,
     STATUS,
     INSIDE,
+    *asked_volumes.ALL,
 )

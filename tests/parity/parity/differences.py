@@ -183,6 +183,13 @@ OWN_WORDS = _why(
     "natlab",
 )
 
+MOUNT_PATHS = _why(
+    "where something may be mounted",
+    "natlab refuses what 20.10 lets pass: over the whole tree, where the program then fails, and"
+    " at paths that are not absolute.",
+    "natlab; moby 28 refuses the first",
+)
+
 _LOWER = (
     "Container ID64 is",
     "Cannot kill container",
@@ -190,6 +197,15 @@ _LOWER = (
     "No command specified",
     "Invalid filter",
 )
+
+
+def _not_absolute(spec: str) -> str:
+    return (
+        f"[125] docker: Error response from daemon: invalid volume specification: '{spec}': invalid"
+        f" mount config for type \"volume\": invalid mount path: '{spec}' mount path must be"
+        " absolute."
+    )
+
 
 REWORDINGS = (
     Rewording(HOSTS_FILE, r"^(fe|ff)00::0\t", r"\g<1>00::\t", "/etc/hosts"),
@@ -256,6 +272,20 @@ REWORDINGS = (
     ),
     Rewording(EXEC_CODE, r"\[126\]", "[127]", "exec web nonesuch"),
     Rewording(EXEC_CODE, r"(found in \$PATH: unknown) \[126\]", r"\1 [127]"),
+    Rewording(
+        MOUNT_PATHS,
+        r"(?s)\A.*OCI runtime create failed.*\Z",
+        "[125] docker: Error response from daemon: invalid volume specification: '/': invalid mount"
+        " config for type \"volume\": invalid specification: destination can't be '/'.",
+        "-v / app",
+    ),
+    Rewording(
+        MOUNT_PATHS,
+        r"\A\Z",
+        _not_absolute(":/x"),
+        "-v :/x app",
+    ),
+    Rewording(MOUNT_PATHS, r"\A\Z", _not_absolute("a:/x"), "-v a:/x app"),
     Rewording(IMAGE_TEXT, "no such image: nonesuch: No such", "No such"),
     Rewording(
         NETWORK_NAMES,

@@ -86,6 +86,10 @@ def _docker(side: Side, ask: Ask) -> str:
     if ask.what.startswith("port "):  # the client prints a map's entries as they come
         return "\n".join(sorted(done.stdout.splitlines())) + done.stderr
     error = done.stderr.partition("\nSee 'docker ")[0].strip()
+    if "{{range .Mounts}}" in ask.what:  # Go's map again
+        return ";".join(sorted(plain(done.stdout).split(";")))
+    if ask.what.startswith("volume ls"):
+        return "\n".join(sorted(plain(done.stdout).splitlines()))
     if ask.what.endswith("cat /etc/hosts") and not done.returncode:
         return _links_sorted(done.stdout)
     return f"{done.stdout.strip()}{f' [{done.returncode}] {error}' if done.returncode else ''}"

@@ -88,6 +88,8 @@ class Both:
 
     def make(self, made: Side) -> None:
         """Type the lines that make the topology."""
+        if any(" stored" in line for line in self.scenario.docker):
+            made.prepare("stored", "VOLUME /data")
         for line in self.scenario.docker:
             made.docker(line)
         for where, line in self.scenario.after:

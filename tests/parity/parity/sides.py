@@ -101,10 +101,11 @@ class Side:
             node.place.close()
         self._nodes.clear()
 
-    def prepare(self) -> None:
-        """Give it the image `app`."""
-        words = [word for change in image.CHANGES for word in ("-c", shlex.quote(change))]
-        self.docker(f"import {' '.join(words)} - app", stdin=image.tree())
+    def prepare(self, name: str = "app", *more: str) -> None:
+        """Give it an image: `app`, or one with another name and more changes."""
+        changes = (*image.CHANGES, *more)
+        words = [word for change in changes for word in ("-c", shlex.quote(change))]
+        self.docker(f"import {' '.join(words)} - {name}", stdin=image.tree())
 
 
 @contextlib.contextmanager
