@@ -83,7 +83,7 @@ def against_the_floor() -> float:
 
 def where_it_goes(lab: Lab) -> None:
     """Split a round: the calling process, waking the agent, the agent's work."""
-    plain, times, totals = lab.agent.call, [], []
+    plain, times = lab.agent.call, []
 
     def timed(*args, **kwargs):
         began = time.perf_counter()
@@ -94,8 +94,7 @@ def where_it_goes(lab: Lab) -> None:
 
     lab.agent.call = timed
     try:
-        for _ in range(ROUNDS):
-            totals.append(milliseconds(host_up_and_down))
+        totals = [milliseconds(host_up_and_down) for _ in range(ROUNDS)]
     finally:
         del lab.agent.call
     calls = len(times) // ROUNDS

@@ -56,14 +56,9 @@ class Plan:
         plain = {key.replace(".", "/"): value for key, value in machine.BASELINE.items()}
         known = [(f"/proc/sys/{key}", f"{value}\n".encode()) for key, value in plain.items()]
         self.first = [item for item in known if Path(item[0]).exists()]
-        self.switch = [item for item in self.first if "/bridge/" in item[0]]
         self.forward = [("/proc/sys/net/ipv4/ip_forward", b"1\n")]
         self.localnet = [("/proc/sys/net/ipv4/conf/docker0/route_localnet", b"1\n")]
-        self.lan = rtnl.add_bridge("lan", None)
         self.docker0 = rtnl.add_bridge("docker0", 1500)
-        self.cable = rtnl.add_pair(
-            "host", "eth0", _FD, master=_INDEX, mtu=1500, mac="02:42:c0:a8:21:0b"
-        )
         self.pair = rtnl.add_pair(
             "vethweb", "eth0", _FD, master=_INDEX, mtu=1500, mac="02:42:ac:11:00:02"
         )
@@ -109,25 +104,13 @@ def rounds(count: int) -> list[float]:
 
 
 def _up(plan: Plan, home: Place) -> list[object]:
-    # the LAN
-    syscalls.unshare(_NET)
-    lan_ns, lan = _here(), _route_socket()
-    _write(plan.switch)
-    _send(lan, plan.lan, 1)
-    lan_index = socket.if_nametoindex("lan")
-    syscalls.setns(home.fds["net"], _NET)
     # the host
     syscalls.unshare(_ALL)
     syscalls.sethostname("ubuntu1")
     machine_made._furnish(plan.programs, "127.0.0.1\tlocalhost\n")
     host_ns, mounts, uts, host = _here(), _here("mnt"), _here("uts"), _route_socket()
     _write(plan.first)
-    cable = plan.cable.replace(_number(_FD), _number(host_ns))
-    _send(lan, cable.replace(_number(_INDEX), _number(lan_index)), 1)
-    eth0 = socket.if_nametoindex("eth0")
-    _send(
-        host, rtnl.set_up(_LO) + rtnl.add_address(eth0, "192.168.33.11/24") + rtnl.set_up(eth0), 3
-    )
+    _send(host, rtnl.set_up(_LO), 1)
     # docker0
     _send(host, plan.docker0, 1)
     docker0 = socket.if_nametoindex("docker0")
@@ -158,4 +141,4 @@ def _up(plan: Plan, home: Place) -> list[object]:
     _write(plan.localnet)
     _run(context, plan.publish)
     home.enter()
-    return [lan, host, web, lan_ns, host_ns, mounts, uts, web_ns]
+    return [host, web, host_ns, mounts, uts, web_ns]

@@ -8,8 +8,16 @@ from pathlib import Path
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+README = PAGE.parents[1] / "README.md"
+
+
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_readmes_test_passes(suite):
+    [text] = [block for block in blocks("python", README) if "def test_" in block]
+    suite(text, "-W", "error").assert_outcomes(passed=1)
 
 
 def test_every_example_on_the_page_passes(suite):

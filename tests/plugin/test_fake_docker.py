@@ -10,6 +10,8 @@ import urllib.request
 import docker
 import pytest
 
+from natlab import NatlabError, UsageError
+
 
 def code_under_test() -> str:
     """What a program does that knows nothing of natlab."""
@@ -47,9 +49,7 @@ def test_the_docker_command_finds_it_by_its_environment(fake_docker, monkeypatch
 
 def test_a_published_port_is_reached_from_a_block_inside(fake_docker):
     app = fake_docker.client().containers.run("myapp:v0.0.1", detach=True, ports={"8080/tcp": 8000})
-    said = app.logs(stream=True, follow=True)
-    assert b"listens" in next(said)
-    said.close()
+    fake_docker.wait_for_port(app.name, 8080)
     with fake_docker.inside(), urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5) as got:
         assert got.status == 200
     assert [rule.host_port for rule in fake_docker.rules.published] == ["8000"]
@@ -59,6 +59,14 @@ def test_its_environment_is_this_one_but_for_dockers_own(fake_docker):
     assert fake_docker.env["DOCKER_HOST"] == fake_docker.url
     plain = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     assert {**plain, "DOCKER_HOST": fake_docker.url} == fake_docker.env
+
+
+def test_waiting_for_a_port_ends_with_the_time_or_without_a_container(fake_docker):
+    fake_docker.client().containers.run("busybox", "sleep 100", detach=True, name="idle")
+    with pytest.raises(NatlabError, match=r"idle listened at no port 80 within 0.02 s"):
+        fake_docker.wait_for_port("idle", 80, timeout=0.02)
+    with pytest.raises(UsageError, match="nonesuch"):
+        fake_docker.wait_for_port("nonesuch", 80)
 
 
 @pytest.mark.natlab(subnet="10.8.0.0/24", icc=True, mtu=1400)

@@ -15,7 +15,7 @@ import os
 import threading
 from collections.abc import Mapping
 from ipaddress import IPv4Interface, ip_interface
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from natlab.engine.container import Container
 from natlab.engine.host import DOCKER0_AS_USUAL, Docker0, Host
@@ -58,6 +58,8 @@ class Lab:
         docker0: What the hosts' default network is like, once it is made.
         mtu: The largest packet on the LAN, in bytes.
         agent: The sandbox to stand in; this process's own, unless another is given.
+        lan: Whether the hosts are plugged in at once; if not, when the LAN is first asked for
+            (`switch`, `add_host`).
 
     Raises:
         UsageError: an address or a name is not valid.
@@ -73,7 +75,9 @@ class Lab:
         docker0: Docker0 = DOCKER0_AS_USUAL,
         mtu: int = 1500,
         agent: Agent | None = None,
+        lan: bool = True,
     ) -> None:
+        self._lan: Namespace | None = None
         self._userland_proxy, self._port_range = userland_proxy, port_range
         self._docker0, self._mtu = docker0, mtu
         self.addresses = _checked(hosts)
@@ -81,7 +85,7 @@ class Lab:
         self.hosts: dict[str, Host] = {}
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
-            self._build()
+            self._build(lan=lan)
             undo.pop_all()
 
     @classmethod
@@ -90,17 +94,16 @@ class Lab:
         lab = cls.__new__(cls)
         lab._userland_proxy, lab._port_range = True, SEED_RANGE  # noqa: SLF001 - its own constructor
         lab._docker0, lab._mtu = DOCKER0_AS_USUAL, 1500  # noqa: SLF001
-        lab.agent, lab.hosts = agent, {}
+        lab.agent, lab.hosts, lab._lan = agent, {}, None  # noqa: SLF001
         lab.addresses = _checked(CLASSROOM)
         pinned = agent.call(None, namespaces.list_pinned, f"{PINS}/hosts")
         if pinned:
-            lab.switch = Namespace(
-                agent, agent.call(None, namespaces.open_pinned, f"{PINS}/{_SWITCH}")
-            )
+            lan = agent.call(None, namespaces.open_pinned, f"{PINS}/{_SWITCH}")
+            lab._lan = Namespace(agent, lan)  # noqa: SLF001
             for name in pinned:
                 lab._adopt(name, agent.call(None, namespaces.open_pinned, f"{PINS}/hosts/{name}"))  # noqa: SLF001
         else:
-            lab._build()  # noqa: SLF001
+            lab._build(lan=True)  # noqa: SLF001
             lab.pin()
         return lab
 
@@ -116,14 +119,32 @@ class Lab:
             return hosts[name]  # type: ignore[no-any-return]
         raise AttributeError(f"no host {name!r} in this lab: there is {', '.join(hosts) or 'none'}")
 
-    def _build(self) -> None:
+    @property
+    def has_lan(self) -> bool:
+        """Whether the hosts are plugged in."""
+        return self._lan is not None
+
+    @property
+    def switch(self) -> Namespace:
+        """The LAN: a bridge in a namespace of its own. It is laid when it is first asked for."""
+        if self._lan is None:
+            self._make_switch()
+            for name, host in self.hosts.items():
+                self._plug_in(name, host)
+        return cast("Namespace", self._lan)
+
+    def _build(self, *, lan: bool) -> None:
+        if lan:
+            self._make_switch()
+        for name in self.addresses:
+            self._add(name)
+
+    def _make_switch(self) -> None:
         made = Call(HOME, namespaces.create_net, undo=Call(HOME, namespaces.close, (NEWEST,)))
         settle = Call(NEWEST, machine.settle_switch)
         bridge = Call(NEWEST, links.add_bridge, (_SWITCH, []))
         number, *_ = self.agent.call(None, batch.together, [made, settle, bridge])
-        self.switch = Namespace(self.agent, number)
-        for name in self.addresses:
-            self._add(name)
+        self._lan = Namespace(self.agent, number)
 
     def add_host(self, name: str, address: str) -> Host:
         """One machine more on the LAN; the others find its name in their `/etc/hosts`.
@@ -137,6 +158,7 @@ class Lab:
         """
         if name in self.addresses:
             raise UsageError(f"host {name} is there already: choose another name")
+        self.switch  # noqa: B018 - everybody is plugged in
         known = {known: str(interface) for known, interface in self.addresses.items()}
         self.addresses = _checked({**known, name: address})
         self._add(name)
@@ -152,7 +174,9 @@ class Lab:
             (name, launchers(), self._hosts_file(name)),
             undo=Call(HOME, namespaces.close, (NEWEST,)),
         )
-        calls = [make, Call(NEWEST, machine.settle), self._plug_call(name, NEWEST)]
+        calls = [make, Call(NEWEST, machine.settle)]
+        if self._lan is not None:
+            calls.append(self._plug_call(name, NEWEST))
         number, *_ = self.agent.call(None, batch.together, calls)
         self._adopt(name, number)
 
@@ -165,6 +189,12 @@ class Lab:
             port_range=self._port_range,
             docker0=self._docker0,
         )
+        if self._lan is not None:
+            host.plugged_into = (self._lan, name)
+
+    def _plug_in(self, name: str, host: Host) -> None:
+        call = self._plug_call(name, host.place.number)
+        self.switch.call(call.function, *call.args, **call.kwargs)
         host.plugged_into = (self.switch, name)
 
     def _plug_call(self, name: str, number: int) -> Call:
@@ -230,8 +260,7 @@ class Lab:
         for name, host in self.hosts.items():
             self.switch.call(links.delete, name)  # with eth0, wherever somebody moved it
             host.clean(self._hosts_file(name))
-            call = self._plug_call(name, host.place.number)
-            self.switch.call(call.function, *call.args, **call.kwargs)
+            self._plug_in(name, host)
 
     def _hosts_file(self, name: str) -> str:
         plain = {other: str(interface.ip) for other, interface in self.addresses.items()}
@@ -244,9 +273,9 @@ class Lab:
             return
         numbers = [host.place.number for host in self.hosts.values()]
         doomed = [number for host in self.hosts.values() for number in host.let_go()]
-        switch = self.__dict__.pop("switch", None)
-        if switch is not None:
-            doomed.append(switch.number)
+        if self._lan is not None:
+            doomed.append(self._lan.number)
+        self._lan = None
         end = [Call(HOME, processes.end_all, tuple(numbers), {"kind": "uts"})] if numbers else []
         close = Call(HOME, namespaces.close, (*numbers, *doomed))
         self.agent.call(None, batch.together, [*end, close])

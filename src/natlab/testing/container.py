@@ -19,7 +19,7 @@ Runnable = str | Sequence[str] | Callable[..., Any]
 """A shell's command line, a program with its arguments, or a Python callable."""
 
 _PATIENCE: Final = 30.0
-_LOOK_AGAIN: Final = 0.005
+LOOK_AGAIN: Final = 0.005
 """Seconds between two looks for a listening port: the kernel tells nobody when one begins."""
 
 
@@ -148,7 +148,7 @@ class RunningContainer(Standing):
         deadline = time.monotonic() + timeout
         while not self.node.place.call(sockets.listens, port):
             left = deadline - time.monotonic()
-            if self.program.ends_within(min(left, _LOOK_AGAIN)):
+            if self.program.ends_within(min(left, LOOK_AGAIN)):
                 raise NatlabError(f"{self.name} ended and listened at no port {port}{self._last()}")
             if left <= 0:
                 raise NatlabError(f"{self.name} listened at no port {port} within {timeout:g} s")

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from natlab.engine.lab import Lab
@@ -164,7 +165,8 @@ class DockerHost(Standing):
 
     @property
     def ip(self) -> str:
-        """Its own address on the LAN."""
+        """Its own address on the LAN, which is laid when it is first asked for."""
+        self.lab.switch  # noqa: B018
         return str(self.node.ip)
 
     @property
@@ -176,6 +178,8 @@ class DockerHost(Standing):
     def journey(self, origin: Any, target: str, port: int | None = None, **options: Any) -> Journey:
         """One packet's way through hooks and rules; see `Lab.journey`."""
         self.check_open()
+        if self._own:
+            self.outside  # noqa: B018 - it is what journeys come from
         return self.lab.journey(getattr(origin, "node", origin), target, port, **options)
 
     def all_logs(self) -> list[tuple[str, Callable[[], str]]]:
@@ -226,8 +230,18 @@ class DockerHost(Standing):
 
 
 def alone(settings: Settings, **options: Any) -> Lab:
-    """A lab with one host."""
-    return made(settings.changed(hosts={NAME: ADDRESS}), **options)
+    """A lab with one host, which is plugged in when the LAN is first asked for.
+
+    Raises:
+        NatlabError: docker0's subnet overlaps the LAN.
+    """
+    lan, subnet = IPv4Interface(ADDRESS).network, IPv4Interface(settings.docker0.address).network
+    if lan.overlaps(subnet):
+        raise NatlabError(
+            f"subnet {subnet} overlaps the route {lan} dev eth0 (table main) on {NAME}:"
+            " choose another subnet"
+        )
+    return made(settings.changed(hosts={NAME: ADDRESS}), lan=False, **options)
 
 
 def made(settings: Settings, **options: Any) -> Lab:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from natlab.api.service import DockerEngine
 from natlab.engine.lab import Lab
-from natlab.testing.docker_host import NAME, alone
+from natlab.errors import NatlabError
+from natlab.kernel import sockets
+from natlab.testing.container import LOOK_AGAIN
+from natlab.testing.docker_host import NAME, OUTSIDE, alone
 from natlab.testing.report import last_lines
 from natlab.testing.settings import Settings
 from natlab.testing.standing import Standing
@@ -65,8 +69,28 @@ class FakeDocker(Standing):
 
     @property
     def ip(self) -> str:
-        """The host's address on the LAN: where published ports are."""
+        """The host's address on the LAN, which is laid when it is first asked for."""
+        self.lab.switch  # noqa: B018
         return str(self.node.ip)
+
+    @property
+    def outside(self) -> Host:
+        """A machine on the host's LAN, for clients that come from outside; made when asked for."""
+        name, address = OUTSIDE
+        return self.lab.hosts.get(name) or self.lab.add_host(name, address)
+
+    def wait_for_port(self, container: str, port: int, timeout: float = 30.0) -> None:
+        """Wait until something listens at a TCP port of a container, which is given by name.
+
+        Raises:
+            UsageError: no container of that name runs.
+            NatlabError: the time ran out before that.
+        """
+        node, deadline = self.node.container(container), time.monotonic() + timeout
+        while not node.place.call(sockets.listens, port):
+            if time.monotonic() > deadline:
+                raise NatlabError(f"{container} listened at no port {port} within {timeout:g} s")
+            time.sleep(LOOK_AGAIN)
 
     def all_logs(self) -> list[tuple[str, Callable[[], str]]]:
         """What there is to read about its containers when a test has failed."""
