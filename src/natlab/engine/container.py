@@ -98,8 +98,8 @@ class Container(Node):
         Raises:
             NatlabError: the name is taken.
         """
-        before, name = self.name, self.host.checked_name(name)
-        with self.host.name_free(name):
+        before, name = self.name, self.host.known_containers.checked(name)
+        with self.host.known_containers.free(name):
             self.host.place.call(namespaces.rename_named, before, name)
         self.name = name
         self.host.renamed(self, before)

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Final
 
-from natlab.engine import starting
+from natlab.engine import starting_network
 from natlab.engine.container import Container
+from natlab.engine.host_containers import HostContainers
+from natlab.engine.host_networks import HostNetworks
 from natlab.engine.network import Network
 from natlab.engine.node import Node
 from natlab.engine.process import Process
 from natlab.engine.publishing import Publishing
-from natlab.errors import NatlabError, UsageError
-from natlab.kernel import firewall, link_facts, links, machine, namespaces
+from natlab.errors import NatlabError
+from natlab.kernel import firewall, machine, namespaces
 from natlab.kernel.agent import Namespace
 from natlab.model import firewall as rules
-from natlab.model.addresses import Address, Route, overlap
-from natlab.model.names import check_container_name, check_interface_name, unknown
+from natlab.model.addresses import Address
+from natlab.model.bridge_addresses import DOCKER0_ADDRESS, bridge_address, bridge_address6
+from natlab.model.names import check_interface_name
 from natlab.model.ports import SEED_RANGE, PortRange
 from natlab.model.publish import Published
 from natlab.model.rule_spec import Family
-from natlab.model.state import RouteEntry
 
 DOCKER0: Final = "docker0"
-DOCKER0_ADDRESS: Final = "172.17.0.1/16"
-_LONGEST_NAME: Final = 255
-_SMALLEST: Final = 30
-_FEWEST: Final = 2
-"""So many addresses of an IPv6 subnet leave no room for a container."""
-"""The longest prefix that has room for a gateway and a container."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +66,8 @@ class Host(Node):
         super().__init__(name, place)
         self.userland_proxy = userland_proxy
         self._docker0 = docker0
-        self._containers: dict[str, Container] = {}
-        self._networks: dict[str, Network] = {}
+        self.known_containers = HostContainers(self)
+        self.known_networks = HostNetworks(self)
         self.plugged_into: tuple[Namespace, str] | None = None
         """Where its eth0 is plugged in, if the lab did that: the LAN, and the name of its port."""
         self.publishing = Publishing(self, port_range or self._kernels_port_range())
@@ -95,51 +89,15 @@ class Host(Node):
             UsageError: the name is not valid.
             NatlabError: the name is taken.
         """
-        name = self.checked_name(name)
-        with self.name_free(name):
-            return self.adopt(name, self.place.call(namespaces.add_named, name))
-
-    def checked_name(self, name: str) -> str:
-        """The name for a container, if it is a valid one.
-
-        Raises:
-            UsageError: it is not.
-        """
-        name = check_container_name(name)
-        if len(name) > _LONGEST_NAME:
-            raise UsageError(
-                f"the container name has {len(name)} characters: it is the name of a file in"
-                f" /run/netns, so give it at most {_LONGEST_NAME}"
-            )
-        return name
-
-    @contextlib.contextmanager
-    def name_free(self, name: str) -> Iterator[None]:
-        """Say in words that a name is taken."""
-        try:
-            yield
-        except FileExistsError as error:
-            raise NatlabError(
-                f'Conflict. The container name "/{name}" is already in use on {self.name}:'
-                " remove that container first, or choose another name"
-            ) from error
-
-    def adopt(self, name: str, number: int) -> Container:
-        """Take a namespace that was made just now for a container."""
-        container = Container(self, name, Namespace(self.place.agent, number))
-        self._containers[name] = container
-        return container
+        return self.known_containers.add(name)
 
     def container_names(self) -> list[str]:
         """The names of every container here, whoever made it. Equivalent to: `ip netns list`."""
-        return self.place.call(namespaces.list_named)
+        return self.known_containers.names()
 
     def containers(self) -> list[Container]:
         """Every container here, whoever made it, by name."""
-        names = self.container_names()
-        for gone in set(self._containers) - set(names):
-            self._containers.pop(gone).place.close()
-        return [self._opened(name) for name in names]
+        return self.known_containers.all()
 
     def container(self, name: str) -> Container:
         """One container by name.
@@ -147,26 +105,11 @@ class Host(Node):
         Raises:
             UsageError: there is none of that name; the message has the nearest ones.
         """
-        known = self.container_names()
-        if name not in known:
-            raise unknown("container", name, known, place=f"on {self.name}")
-        return self._opened(name)
+        return self.known_containers.one(name)
 
     def find_container(self, name: str) -> Container | None:
         """One container by name, or None."""
-        return self._opened(name) if name in self.container_names() else None
-
-    def _opened(self, name: str) -> Container:
-        number = self.place.call(namespaces.open_named, name)
-        place = Namespace(self.place.agent, number)
-        known = self._containers.get(name)
-        if known and self.place.agent.call(None, namespaces.same_net, number, known.place.number):
-            place.close()
-            return known
-        if known:
-            known.place.close()
-        self._containers[name] = Container(self, name, place)
-        return self._containers[name]
+        return self.known_containers.find(name)
 
     # Networks
 
@@ -201,78 +144,23 @@ class Host(Node):
             NatlabError: the bridge exists, or the subnet overlaps a route of this host.
         """
         check_interface_name(bridge)
-        interface, interface6 = _interface(address), _interface6(address6)
-        self.refuse_taken(
-            bridge, interface, self.place.call(links.present, [bridge]), self.routes()
-        )
-        network = Network(
-            self,
+        return self.known_networks.add(
             bridge,
-            interface,
-            mtu,
+            bridge_address(address),
+            bridge_address6(address6),
             icc=icc,
+            mtu=mtu,
             internal=internal,
             within=within,
-            interface6=interface6,
         )
-        addresses = [str(interface), *([str(interface6)] if interface6 else [])]
-        self._changed(bridge, links.add_bridge, bridge, addresses, mtu)
-        if interface6:
-            self.set_sysctl("net.ipv6.conf.all.forwarding", 1)
-        self._networks[bridge] = network
-        return network
-
-    def refuse_taken(
-        self,
-        bridge: str,
-        interface: IPv4Interface,
-        present: Sequence[str],
-        routes: Sequence[RouteEntry],
-    ) -> None:
-        """Check that a network can be made, from what was found here: interfaces and routes.
-
-        Raises:
-            NatlabError: the bridge exists, or the subnet overlaps a route.
-        """
-        if bridge in present:
-            raise NatlabError(
-                f"network with name {bridge} already exists on {self.name}:"
-                " remove it first, or choose another name"
-            )
-        taken = [
-            Route(IPv4Network(entry.dst), entry.dev, entry.table_name, _ipv4(entry.gateway))
-            for entry in routes
-            if entry.dst != "default"
-        ]
-        collision = overlap(interface.network, taken)
-        if collision is not None:
-            raise NatlabError(
-                f"subnet {interface.network} overlaps the route {collision} on {self.name}:"
-                " choose another subnet"
-            )
 
     def networks(self) -> list[Network]:
         """Its bridges that have an IPv4 address, whoever made them."""
-        found = {link.name: link for link in self.place.call(link_facts.bridges) if link.ipv4}
-        for gone in set(self._networks) - set(found):
-            del self._networks[gone]
-        for name, link in found.items():
-            if name not in self._networks or self._networks[name].gateway != link.ipv4[0].ip:
-                six = link.ipv6[0] if link.ipv6 else None
-                self._networks[name] = Network(self, name, link.ipv4[0], link.mtu, interface6=six)
-        return list(self._networks.values())
+        return self.known_networks.all()
 
     def network_of(self, address: Address) -> Network | None:
         """The network in whose subnet an address lies, or None."""
-        for known in self._networks.values():
-            if known.has_attached(address):
-                return known
-            gateway = f"{known.gateway}/{known.subnet.prefixlen}"
-            if address in known.subnet and self.place.call(
-                link_facts.has_address, known.bridge, gateway
-            ):
-                return known
-        return next((n for n in self.networks() if n.holds(address)), None)
+        return self.known_networks.holding(address)
 
     def network(self, bridge: str = DOCKER0) -> Network:
         """One network by its bridge's name.
@@ -280,10 +168,7 @@ class Host(Node):
         Raises:
             UsageError: there is none; the message has the nearest ones.
         """
-        networks = {network.bridge: network for network in self.networks()}
-        if bridge not in networks:
-            raise unknown("network", bridge, list(networks), place=f"on {self.name}")
-        return networks[bridge]
+        return self.known_networks.one(bridge)
 
     def add_docker0(
         self, address: str | None = None, *, bridge: str = DOCKER0, icc: bool | None = None
@@ -296,20 +181,16 @@ class Host(Node):
         """
         usual = self._docker0
         check_interface_name(bridge)
-        wanted = _interface(address or usual.address)
+        wanted = bridge_address(address or usual.address)
         open_ = usual.icc if icc is None else icc
         network = Network(self, bridge, wanted, usual.mtu, icc=open_)
-        starting.start_network(network, wanted)
-        self._networks[bridge] = network
-        return network
+        starting_network.start(network, wanted)
+        return self.known_networks.adopt(network)
 
     @property
     def docker0(self) -> Network:
         """Docker's default network here; it is made when it is first asked for."""
-        known = self._networks.get(DOCKER0)
-        if known is not None and self.place.call(links.present, [DOCKER0]):
-            return known
-        return next((n for n in self.networks() if n.bridge == DOCKER0), None) or self.add_docker0()
+        return self.known_networks.standing(DOCKER0) or self.add_docker0()
 
     def start_dockerd(self, *options: str) -> Process:
         """Start Docker's engine, natlab's own, and wait until it answers at /run/docker.sock.
@@ -438,11 +319,7 @@ class Host(Node):
 
         People's shells on the host stay; programs that were started in the background end.
         """
-        self.publishing.forget()
-        for container in list(self._containers.values()):
-            container.place.close()
-        self._containers.clear()
-        self._networks.clear()
+        self.place.agent.call(None, namespaces.close, *self.let_go())
         self.place.agent.call(None, machine.clean, self.place.number, self.name, hosts_file)
 
     def let_go(self) -> list[int]:
@@ -451,54 +328,20 @@ class Host(Node):
         The kernel's state stays.
         """
         self.publishing.forget()
-        numbers = [container.place.number for container in self._containers.values()]
-        self._containers.clear()
-        self._networks.clear()
-        return numbers
+        self.known_networks.clear()
+        return self.known_containers.let_go()
 
     def renamed(self, container: Container, before: str) -> None:
         """Remember a container by its new name."""
-        self._containers[container.name] = self._containers.pop(before, container)
-        for network in self._networks.values():
+        self.known_containers.renamed(container, before)
+        for network in self.known_networks:
             network.renamed(before, container.name)
 
     def forget(self, gone: Container | Network) -> None:
         """Drop what was removed from what is remembered."""
         if isinstance(gone, Container):
-            self._containers.pop(gone.name, None)
-            for network in self._networks.values():
+            self.known_containers.forget(gone.name)
+            for network in self.known_networks:
                 network.forget(gone.name)
         else:
-            self._networks.pop(gone.bridge, None)
-
-
-def _ipv4(address: str | None) -> IPv4Address | None:
-    return IPv4Address(address) if address and ":" not in address else None
-
-
-def _interface6(address: str | None) -> IPv6Interface | None:
-    if address is None:
-        return None
-    try:
-        interface = IPv6Interface(address)
-    except ValueError:
-        interface = None
-    if interface is None or interface.network.num_addresses <= _FEWEST:
-        raise UsageError(
-            f"{address!r} is not an IPv6 address with a prefix length, like fd00::1/64"
-        )
-    return interface
-
-
-def _interface(address: str) -> IPv4Interface:
-    try:
-        interface = ip_interface(address)
-    except ValueError:
-        raise UsageError(
-            f"{address!r} is not an address with a prefix length, like {DOCKER0_ADDRESS}"
-        ) from None
-    if not isinstance(interface, IPv4Interface) or interface.network.prefixlen > _SMALLEST:
-        raise UsageError(
-            f"{address} leaves no room for containers: give an IPv4 prefix of {_SMALLEST} or less"
-        )
-    return interface
+            self.known_networks.forget(gone.bridge)

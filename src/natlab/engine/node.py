@@ -259,18 +259,18 @@ class Node:
 
     def add_route(self, dst: str, via: str | None = None, dev: str | None = None) -> None:
         """Add a route. Equivalent to: `ip route add DST via VIA dev DEV`."""
-        self._changed(f"route {dst}", links.add_route, dst, via, dev)
+        self.change(f"route {dst}", links.add_route, dst, via, dev)
 
     def delete_route(self, dst: str, via: str | None = None, dev: str | None = None) -> None:
         """Delete a route. Equivalent to: `ip route delete DST`."""
-        self._changed(f"route {dst}", links.delete_route, dst, via, dev)
+        self.change(f"route {dst}", links.delete_route, dst, via, dev)
 
     def configure(self, interface: str, *addresses: str, gateway: str | None = None) -> None:
         """Give an interface addresses, set it up, and route through a gateway.
 
         Equivalent to: `ip addr add ADDR dev IF; ip link set IF up; ip route add default via GW`.
         """
-        self._changed(interface, links.configure, interface, list(addresses), gateway)
+        self.change(interface, links.configure, interface, list(addresses), gateway)
 
     def join(self, interface: str, other: Node, peer: str) -> None:
         """Lay a cable to another node: a veth pair, one end here (up), the other end there.
@@ -285,17 +285,18 @@ class Node:
         check_interface_name(interface)
         check_interface_name(peer)
         what = f"the pair {interface} and {peer} to {other.name}"
-        self._changed(what, links.add_pair, interface, peer, other.place.number, {}, {})
+        self.change(what, links.add_pair, interface, peer, other.place.number, {}, {})
 
     def set_up(self, interface: str, up: bool = True) -> None:
         """Set an interface up or down. Equivalent to: `ip link set INTERFACE up`."""
-        self._changed(interface, links.set_link, interface, state="up" if up else "down")
+        self.change(interface, links.set_link, interface, state="up" if up else "down")
 
     def delete_link(self, interface: str) -> None:
         """Delete an interface. Equivalent to: `ip link delete INTERFACE`."""
         self.place.call(links.delete, interface)
 
-    def _changed(self, what: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def change(self, what: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the kernel room here; an error says what could not be changed."""
         try:
             return self.place.call(function, *args, **kwargs)
         except OSError as error:

@@ -1,7 +1,5 @@
 """A container made, attached and published at once, in one round trip to the agent.
 
-And Docker's default network, made in two.
-
 Each of the three can be had on its own (`Host.add_container`, `Network.attach`, `Host.publish`).
 Together they cost less: all is decided as if nobody else had touched the host since this process
 last looked or acted, and done in one go, which checks just that before it begins.
@@ -11,15 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface
-from typing import TYPE_CHECKING, Final
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
 
 from natlab.errors import NatlabError
-from natlab.kernel import batch, firewall, link_facts, links, namespaces, sysctl
+from natlab.kernel import batch, namespaces
 from natlab.kernel.batch import Call
 from natlab.kernel.place import NEWEST
-
-_FORWARD: Final = "net.ipv4.ip_forward"
 
 if TYPE_CHECKING:
     from natlab.engine.container import Container
@@ -35,7 +31,7 @@ def start(
     knowledge that is new and with errors in words.
     """
     host = network.host
-    name = host.checked_name(name)
+    name = host.known_containers.checked(name)
     if not texts or _published_at_once(network):
         with contextlib.suppress(NatlabError, OSError):
             return _at_once(network, name, texts, address)
@@ -45,49 +41,6 @@ def start(
 def _published_at_once(network: Network) -> bool:
     host = network.host
     return host.publishing.informed and not host.userland_proxy and network.interface6 is None
-
-
-def start_network(network: Network, interface: IPv4Interface) -> None:
-    """Make a network with all that Docker's own has; see `Host.add_docker0`.
-
-    Looks once, then acts once: bridge, forwarding, and every rule in one transaction. After an
-    error nothing is left of it.
-
-    Raises:
-        NatlabError: the bridge exists, or the subnet overlaps a route of the host.
-    """
-    host, bridge = network.host, network.bridge
-    here = host.place.number
-    looks = [
-        Call(here, links.present, ([bridge],)),
-        Call(here, link_facts.routes),
-        Call(here, link_facts.bridges),
-        Call(here, sysctl.read, (_FORWARD,)),
-        Call(here, firewall.generation),
-    ]
-    present, routes, others, forwarded, generation = host.place.call(batch.together, looks)
-    host.refuse_taken(bridge, interface, present, routes)
-    if not network.icc:
-        host.filter_bridged_frames()
-    there = [other.name for other in others if other.ipv4]
-    standing = host.place.call(firewall.keys) if there else set()
-    wanted = network.rules()
-    specs = wanted.masquerading()
-    specs += wanted.forwarding(there, proxy=host.userland_proxy, standing=standing)
-    undo_bridge = Call(here, links.delete, (bridge,))
-    undo_forward = Call(here, sysctl.write, (_FORWARD, forwarded))
-    proxy = {"userland_proxy": host.userland_proxy}
-    acts = [
-        Call(here, links.add_bridge, (bridge, [str(interface)], network.mtu), undo=undo_bridge),
-        Call(here, sysctl.write, (_FORWARD, "1"), undo=undo_forward),
-        Call(here, firewall.begin, (specs,), proxy),
-    ]
-    try:
-        *_, now = host.place.call(batch.together, acts)
-    except OSError as error:
-        raise NatlabError(f"{bridge} on {host.name}: {error.strerror}") from error
-    if (generation, now) == (firewall.UNTOUCHED, firewall.UNTOUCHED + 1):
-        host.publishing.begun(now, specs)
 
 
 def _at_once(
@@ -107,7 +60,7 @@ def _at_once(
         results = host.place.call(batch.together, [*checks, *acts])
         if publish:
             publishing.settled(publish[-1].args[0], results[-1])
-    return host.adopt(name, results[len(checks)])
+    return host.known_containers.adopt(name, results[len(checks)])
 
 
 def _step_by_step(
