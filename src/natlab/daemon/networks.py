@@ -151,7 +151,7 @@ class Networks:
         )
         try:
             for taken in (asked.get("AuxiliaryAddresses") or {}).values():
-                bridge.pool.allocate(wanted_address(taken, "auxiliary address"))
+                bridge.attached.pool.allocate(wanted_address(taken, "auxiliary address"))
             if not internal and options.get(MASQUERADE, "true") != "false":
                 bridge.masquerade()
             bridge.forward()

@@ -335,13 +335,13 @@ class Host(Node):
         """Remember a container by its new name."""
         self.known_containers.renamed(container, before)
         for network in self.known_networks:
-            network.renamed(before, container.name)
+            network.attached.renamed(before, container.name)
 
     def forget(self, gone: Container | Network) -> None:
         """Drop what was removed from what is remembered."""
         if isinstance(gone, Container):
             self.known_containers.forget(gone.name)
             for network in self.known_networks:
-                network.forget(gone.name)
+                network.attached.forget(gone.name)
         else:
             self.known_networks.forget(gone.bridge)

@@ -103,7 +103,7 @@ class HostNetworks:
     def holding(self, address: Address) -> Network | None:
         """The one in whose subnet an address lies, or None."""
         for known in self:
-            if known.has_attached(address):
+            if known.attached.has(address):
                 return known
             gateway = f"{known.gateway}/{known.subnet.prefixlen}"
             if address in known.subnet and self._host.place.call(

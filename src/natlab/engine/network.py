@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from natlab.engine import starting
 from natlab.engine.container import Container
-from natlab.errors import NatlabError, UsageError
+from natlab.errors import NatlabError
 from natlab.kernel import firewall, link_facts, links, namespaces
 from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
 from natlab.model.addresses import Address, AddressPool, mac_for
-from natlab.model.names import veth_name
+from natlab.model.attachments import Attachments, Endpoint
 from natlab.model.network_rules import NetworkRules
 from natlab.model.rule_spec import RuleSpec
 from natlab.model.state import ForwardingEntry
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """What this process has attached: the addresses, and the host's end of the veth pair."""
-
-    ip: IPv4Address
-    host_end: str
-    ip6: IPv6Address | None = None
 
 
 class Network:
@@ -57,12 +46,11 @@ class Network:
         self.mtu = mtu
         self.icc = icc
         self.internal = internal
-        self.pool = AddressPool(self.subnet, self.gateway, within)
         self.within = within
         self.interface6 = interface6
-        self.pool6 = AddressPool(interface6.network, interface6.ip) if interface6 else None
-        self._attached: dict[str, Endpoint] = {}
-        self._others: set[Address] = set()
+        pool = AddressPool(self.subnet, self.gateway, within)
+        pool6 = AddressPool(interface6.network, interface6.ip) if interface6 else None
+        self.attached = Attachments((host.name, bridge), pool, pool6)
 
     def __repr__(self) -> str:
         return f"<Network {self.bridge} {self.gateway}/{self.subnet.prefixlen} on {self.host.name}>"
@@ -91,7 +79,7 @@ class Network:
         """
         names, interfaces = self.host.place.call(namespaces.inventory)
         self._notice_others(container.name, names, interfaces)
-        with self.reserved(container.name, address, interfaces, address6) as endpoint:
+        with self.attached.reserved(container.name, address, interfaces, address6) as endpoint:
             call = self.attach_call(
                 container.place.number,
                 endpoint,
@@ -103,49 +91,14 @@ class Network:
                 self.host.place.call(call.function, *call.args, **call.kwargs)
         return endpoint.ip
 
-    @contextlib.contextmanager
-    def reserved(
-        self,
-        container: str,
-        address: IPv4Address | str | None,
-        interfaces: Collection[str] = (),
-        address6: IPv6Address | None = None,
-    ) -> Iterator[Endpoint]:
-        """An address and a name for the host's end: the container's if the block ends well.
-
-        The host's end gets a name that none of the interfaces has.
-        """
-        if container in self._attached:
-            raise NatlabError(
-                f"{container} is on {self.bridge} already, with the address"
-                f" {self._attached[container].ip}: detach it first, or use another container"
-            )
-        ip = self.pool.allocate(None if address is None else _ipv4(address))
-        ip6 = None
-        try:
-            if self.pool6 is not None:
-                ip6 = self.pool6.allocate(address6)
-            endpoint = Endpoint(ip, self._free_name(container, interfaces), ip6)
-            yield endpoint
-        except BaseException:
-            self._release(ip, ip6)
-            raise
-        self._attached[container] = endpoint
-
-    def _release(self, ip: IPv4Address, ip6: IPv6Address | None) -> None:
-        self.pool.release(ip)
-        if ip6 is not None and self.pool6 is not None:
-            self.pool6.release(ip6)
-
     def ip6_of(self, container: Container) -> IPv6Address | None:
         """The IPv6 address that this process gave a container here, if any."""
-        endpoint = self._attached.get(container.name)
+        endpoint = self.attached.of(container.name)
         return endpoint.ip6 if endpoint else None
 
     def expect_call(self, endpoint: Endpoint) -> Call:
         """The call that checks that the host is as this process left it, and its pool with it."""
-        ends = {known.host_end for known in self._attached.values()}
-        args = (set(self._attached), ends, endpoint.host_end)
+        args = (self.attached.names, self.attached.host_ends, endpoint.host_end)
         return Call(self.host.place.number, namespaces.expect, args)
 
     def attach_call(
@@ -203,44 +156,19 @@ class Network:
         """
         return starting.start(self, name, publish, address)
 
-    def _free_name(self, container: str, taken: Collection[str]) -> str:
-        """A name for the host's end that no interface has: Docker's `veth` and 7 digits."""
-        seed = f"{self.host.name}/{container}/{self.bridge}"
-        names = (veth_name(seed if n == 0 else f"{seed}/{n}") for n in itertools.count())
-        return next(name for name in names if name not in taken)
-
     def _notice_others(self, newcomer: str, names: set[str], interfaces: set[str]) -> None:
         """Bring the pool in line with the kernel: addresses given by hand, containers gone."""
-        for name, endpoint in list(self._attached.items()):
-            if name not in names or endpoint.host_end not in interfaces:
-                self.forget(name)
-        strangers = names - self._attached.keys() - {newcomer}
+        strangers = self.attached.drop_gone(names, interfaces) - {newcomer}
         if strangers:
             strangers &= set(self.host.container_names())  # less the names that lead nowhere
-        ours: set[Address] = set()
-        for endpoint in self._attached.values() if strangers else ():
-            ours |= {endpoint.ip} if endpoint.ip6 is None else {endpoint.ip, endpoint.ip6}
-        taken = {
-            interface.ip
-            for name in strangers
-            for link in self.host.container(name).links()
-            for interface in link.given
-            if self._is_free_for_others(interface.ip) and interface.ip not in ours
-        }
-        for ip in self._others - taken:
-            self._pool_of(ip).release(ip)
-        for ip in taken - self._others:
-            self._pool_of(ip).allocate(ip)
-        self._others = taken
-
-    def _pool_of(self, address: Address) -> AddressPool[Any]:
-        six = isinstance(address, IPv6Address) and self.pool6 is not None
-        return self.pool6 if six and self.pool6 is not None else self.pool
-
-    def _is_free_for_others(self, address: Address) -> bool:
-        """Whether an address is one that containers of this network may get."""
-        pool = self._pool_of(address)
-        return address in pool.subnet and address not in pool.reserved
+        self.attached.notice(
+            [
+                interface.ip
+                for name in strangers
+                for link in self.host.container(name).links()
+                for interface in link.given
+            ]
+        )
 
     def hands_out(self, address: Address) -> bool:
         """Whether a container may ask for an address: it lies where containers get theirs."""
@@ -250,34 +178,11 @@ class Network:
 
     def holds(self, address: Address) -> bool:
         """Whether an address lies in one of its subnets."""
-        return address in self._pool_of(address).subnet
-
-    def has_attached(self, address: Address) -> bool:
-        """Whether this process gave a container that address here."""
-        return any(address in (known.ip, known.ip6) for known in self._attached.values())
-
-    def given(self, name: str) -> IPv4Address:
-        """The address that this process gave a container here.
-
-        Raises:
-            KeyError: none.
-        """
-        return self._attached[name].ip
-
-    def forget(self, name: str) -> None:
-        """Drop a container that was removed or unplugged; its address is free again."""
-        endpoint = self._attached.pop(name, None)
-        if endpoint is not None:
-            self._release(endpoint.ip, endpoint.ip6)
+        return address in self.attached.pool_of(address).subnet
 
     def unplug(self, host_end: str) -> None:
         """Delete a container's veth pair by its end on the host; already gone is fine."""
         self.host.place.call(links.delete, host_end)
-
-    def renamed(self, before: str, name: str) -> None:
-        """Remember a container by its new name."""
-        if before in self._attached:
-            self._attached[name] = self._attached.pop(before)
 
     def detach(self, container: Container, interface: str = "eth0") -> None:
         """Unplug a container; its published ports are taken back.
@@ -294,7 +199,7 @@ class Network:
             self.host.unpublish_all(six.ip)
         if host_end:
             self.host.place.call(links.delete, host_end)
-        self.forget(container.name)
+        self.attached.forget(container.name)
 
     def containers(self) -> list[Container]:
         """The host's containers of which an interface leads to a port of this bridge."""
@@ -396,12 +301,3 @@ class Network:
         self.host.place.call(firewall.remove, specs)
         self.host.place.call(links.delete, self.bridge)
         self.host.forget(self)
-
-
-def _ipv4(address: IPv4Address | str) -> IPv4Address:
-    try:
-        return IPv4Address(address)
-    except ValueError:
-        raise UsageError(
-            f"{address!r} is not an IPv4 address: give one like 172.17.0.2, or none"
-        ) from None

@@ -52,7 +52,7 @@ def _at_once(
     forget = Call(here, namespaces.undo_named, (name,))
     make = Call(here, namespaces.add_named, (name,), undo=forget)
     with (
-        network.reserved(name, address) as endpoint,
+        network.attached.reserved(name, address) as endpoint,
         publishing.ahead(network, endpoint.ip, texts) as publish,
     ):
         checks = [network.expect_call(endpoint), *publish[:-1]]

@@ -129,7 +129,7 @@ class DockerHost(Standing):
 
     def _light(self, wish: Wish) -> RunningContainer:
         node = self.docker0.add_container(wish.name, *wish.publish)
-        ip = self.docker0.given(wish.name)
+        ip = self.docker0.attached[wish.name].ip
         with contextlib.ExitStack() as undo:
             undo.callback(node.remove)
             node.prepare()
