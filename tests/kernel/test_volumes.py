@@ -164,6 +164,16 @@ def test_what_is_no_volume_is_not_taken_for_one(store):
         assert store.call(volumes.find, name) is None
 
 
+def test_a_directory_of_volumes_that_was_taken_away_is_made_again(store):
+    store.create("data")
+    store.call(files.remove_trees, VOLUMES)
+    assert store.names() == []
+    assert store.create("data")
+    assert store.call(volumes.empty_among, ["data"]) == ["data"]
+    store.write(store.path("data", "/x"))
+    assert store.call(volumes.empty_among, ["data"]) == []
+
+
 def test_only_one_engine_has_the_volumes(box):
     claim = box.host.call(volume_claim.settle)
     with pytest.raises(BlockingIOError):
@@ -486,7 +496,7 @@ def test_a_killed_engines_leftovers_are_taken_away_and_nothing_else(store):
         store.write(store.path(name, "/file"), name)
     store.create("going", temporary=True)
     store.create("stays", temporary=True)
-    store.call(volumes.keep, ["stays"])
+    store.call(volumes.keep, ["stays", "not-there"])
     store.write(f"{VOLUMES}/.coming.new/_data/x")
     store.write(f"{VOLUMES}/.gone.12345678.gone/_data/x")
     store.write(f"{VOLUMES}/half/.copying/deep/x")

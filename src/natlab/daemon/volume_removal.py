@@ -66,7 +66,10 @@ class Removal:
         Returns:
             What deletes the files: for `finish`, or for `leave`.
         """
-        jobs = []
+        jobs: list[Job] = []
+        names = list(names)
+        if not names:
+            return jobs
         with self._engine.lock:
             there = {volume.name for volume in self._volumes.all()}
             for name in names:

@@ -40,6 +40,8 @@ from natlab.model.volume_names import is_volume_name
 META: Final = "volume.json"
 NEW: Final = ".new"
 GONE: Final = ".gone"
+_NOT_ONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
+"""What the kernel says of a directory that is no volume, or not this user's."""
 _CONFLICT: Final = 409
 
 
@@ -80,7 +82,7 @@ def read(directory: int, name: str) -> Volume | None:
             made = os.fstat(inside).st_mtime_ns
             return _described(name, made, read_meta(inside))
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in _NOT_ONE:
             return None
         raise
 
@@ -145,10 +147,22 @@ def create(
         return Volume(name, created, labels), True
 
 
-def keep(wanted: Sequence[str]) -> None:
-    """Let volumes stay when their container goes."""
+def empty_among(wanted: Sequence[str]) -> list[str]:
+    """Those of the volumes that have no file in them."""
+    found = []
     with root() as directory:
         for name in wanted:
+            with opened(directory, f"{name}/{DATA}") as data:
+                found += [] if names(data) else [name]
+    return found
+
+
+def keep(wanted: Sequence[str]) -> None:
+    """Let volumes stay when their container goes; one that is not there is passed over."""
+    with root() as directory:
+        for name in wanted:
+            if read(directory, name) is None:
+                continue
             with opened(directory, name) as inside:
                 meta = read_meta(inside)
                 if meta.get("Temporary"):
