@@ -56,7 +56,10 @@ class Removal:
                 ids = ", ".join(user.id for user in users)
                 raise Refusal(f"remove {name}: volume is in use - [{ids}]", 409)
             job = self._take_away(name)
-        archives.finish(job)
+        try:
+            archives.finish(job)
+        except Refusal as error:
+            raise Refusal(f"remove {name}: {error}", error.status) from error
 
     def take_unused(self, names: Iterable[str]) -> list[Job]:
         """Remove those of the volumes that no container has; what is gone already is fine.

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
 
 _log = logging.getLogger("natlab.daemon")
-_SUFFIX_BYTES = 4
 
 
 class Volumes:

@@ -4,8 +4,8 @@
     NAME/volume.json   when it was made, its labels, and whether it goes with its container
     NAME/.copying      what is being copied from an image; see `natlab.kernel.copy_up`
     NAME/.ready        the same, complete, on its way to _data
-    .NAME.new          a volume that is being made
-    .NAME.ID.gone      a volume that is being removed
+    .natlab-NAME.new      a volume that is being made
+    .natlab-NAME.ID.gone  a volume that is being removed
 
 The directory is the truth: a volume that a person makes there by hand counts as well. What begins
 with a dot is never a volume's name; after a crash it is a leftover, and the next engine takes it
@@ -38,6 +38,7 @@ from natlab.model.refusal import Refusal
 from natlab.model.volume_names import is_volume_name
 
 META: Final = "volume.json"
+OWN: Final = ".natlab-"
 NEW: Final = ".new"
 GONE: Final = ".gone"
 _NOT_ONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
@@ -133,7 +134,7 @@ def create(
         known = read(directory, name)
         if known is not None:
             return known, False
-        draft = f".{name}{NEW}"
+        draft = f"{OWN}{name}{NEW}"
         try:
             os.mkdir(draft, 0o701, dir_fd=directory)
             with opened(directory, draft) as inside:
@@ -196,7 +197,7 @@ def remove(name: str, ident: str) -> Job:
         raise Refusal(
             f"remove {name}: something is mounted in it: umount {mounted} first", _CONFLICT
         )
-    gone = f".{name}.{ident}{GONE}"
+    gone = f"{OWN}{name}.{ident}{GONE}"
     with root() as directory:
         os.rename(name, gone, src_dir_fd=directory, dst_dir_fd=directory)
     return submit(lambda: stand_in_directory(VOLUMES), lambda: shutil.rmtree(f"/{gone}"))
