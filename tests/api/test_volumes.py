@@ -235,6 +235,20 @@ def test_a_full_disk_leaves_no_container_and_no_volume(lab, docker_for, image_of
         assert lab.ubuntu1.run(look).stdout == before
 
 
+def test_a_full_disk_has_no_half_of_a_volume(lab, docker_for):
+    lab.ubuntu1.run(f"mkdir -p {VOLUMES}; mount -t tmpfs -o nr_inodes=3 none {VOLUMES}", check=True)
+    with DockerEngine(lab.ubuntu1) as engine:
+        docker = docker_for(engine)
+        for line in ("volume create data", "create -v data:/data busybox true"):
+            assert docker.refused(line, code=1) == (
+                f"create data: error while creating volume root path '{VOLUMES}/data': mkdir"
+                f" {VOLUMES}/data: no space left on device"
+            )
+        assert docker("volume ls -q") == ""
+        assert docker("ps -aq") == ""
+    assert lab.ubuntu1.run(f"ls -A {VOLUMES}").stdout == ""
+
+
 @pytest.fixture
 def image_of():
     """Give an engine the image `mine:1`, with a file of four megabytes in /big."""
@@ -278,6 +292,19 @@ def test_memory_of_one_container_is_not_lent_to_another(docker):
     docker("create --name one --mount type=tmpfs,dst=/m --tmpfs /t -v /data busybox true")
     docker("create --name two --volumes-from one busybox true")
     assert docker("inspect -f '{{range .Mounts}}{{.Destination}}{{end}}' two") == "/data"
+
+
+def test_containers_go_though_their_volumes_were_taken_away_by_hand(docker, host):
+    docker("run -d --rm --name one -v /data -v data:/more busybox sleep 1000")
+    docker("create --rm --name two -v /data busybox true")
+    docker("create --name three -v /data -v data:/more busybox true")
+    host.run(f"rm -r {VOLUMES}", check=True)
+    docker("rm -f one")
+    docker("rm two")
+    docker("rm -v three")
+    assert docker("ps -aq") == ""
+    assert docker("volume ls -q") == ""
+    assert docker.refused("volume rm data", code=1) == "get data: no such volume"
 
 
 def test_a_binds_source_that_has_vanished_starts_no_container(docker, tmp_path):

@@ -96,7 +96,7 @@ def test_a_removal_that_was_cut_off_is_brought_to_its_end(engine, again):
     docker("run --rm -v kept:/data busybox sh -c", "echo kept > /data/file")
     docker("run --rm -v going:/data busybox sh -c", MANY)
     client = docker.start("volume rm going")
-    engine.await_file(f"{VOLUMES}/.going.*.gone")
+    engine.await_file(f"{VOLUMES}/.natlab-going.*.gone")
     engine.kill()
     client.wait(timeout=30)
     docker, _ = again()

@@ -164,6 +164,16 @@ def test_what_is_no_volume_is_not_taken_for_one(store):
         assert store.call(volumes.find, name) is None
 
 
+def test_a_directory_of_volumes_that_was_taken_away_is_made_again(store):
+    store.create("data")
+    store.call(files.remove_trees, VOLUMES)
+    assert store.names() == []
+    assert store.create("data")
+    assert store.call(volumes.empty_among, ["data"]) == ["data"]
+    store.write(store.path("data", "/x"))
+    assert store.call(volumes.empty_among, ["data"]) == []
+
+
 def test_only_one_engine_has_the_volumes(box):
     claim = box.host.call(volume_claim.settle)
     with pytest.raises(BlockingIOError):
@@ -486,30 +496,52 @@ def test_a_killed_engines_leftovers_are_taken_away_and_nothing_else(store):
         store.write(store.path(name, "/file"), name)
     store.create("going", temporary=True)
     store.create("stays", temporary=True)
-    store.call(volumes.keep, ["stays"])
-    store.write(f"{VOLUMES}/.coming.new/_data/x")
-    store.write(f"{VOLUMES}/.gone.12345678.gone/_data/x")
+    store.call(volumes.keep, ["stays", "not-there"])
+    store.write(f"{VOLUMES}/.natlab-coming.new/_data/x")
+    store.write(f"{VOLUMES}/.natlab-gone.12345678.gone/_data/x")
     store.write(f"{VOLUMES}/half/.copying/deep/x")
     store.write(f"{VOLUMES}/whole/.ready/new")
     store.write(f"{VOLUMES}/whole/.ready/file", "an older one")
     store.call(os.chmod, f"{VOLUMES}/whole/.ready", 0o750)
     store.write(f"{VOLUMES}/.mine/_data/x")
+    store.write(f"{VOLUMES}/.mine.new/_data/x")
     store.write(f"{VOLUMES}/notes.new")
     said = store.call(volume_claim.sweep)
     assert said == [
-        "took away .coming.new, a volume that was being made",
-        "took away .gone.12345678.gone, a volume that was being removed",
+        "took away .natlab-coming.new, a volume that was being made",
+        "took away .natlab-gone.12345678.gone, a volume that was being removed",
         "took away volume going, which was to go with its container",
         "took away a copy into volume half that was not complete",
         "brought a copy into volume whole to its end",
     ]
-    assert store.list() == [".mine", "half", "kept", "loose", "notes.new", "stays", "whole"]
+    assert store.list() == [
+        ".mine",
+        ".mine.new",
+        "half",
+        "kept",
+        "loose",
+        "notes.new",
+        "stays",
+        "whole",
+    ]
     for name in ("kept", "half", "whole", "loose"):
         assert store.list(f"{VOLUMES}/{name}") == ["_data", "volume.json"]
         assert store.read(store.path(name, "/file")) == name
     assert store.list(store.path("whole")) == ["file", "new"]
     assert store.mode(store.path("whole")) == 0o750
     assert store.call(volume_claim.sweep) == []
+
+
+def test_a_leftover_that_cannot_be_taken_away_is_named_and_is_in_nobodys_way(store):
+    store.create("data")
+    store.write(f"{VOLUMES}/.natlab-x.new/inner/file")
+    store.call(syscalls.mount, "none", f"{VOLUMES}/.natlab-x.new/inner", "tmpfs")
+    store.call(files.make_directories, f"{VOLUMES}/data/.copying")
+    assert store.call(volume_claim.sweep) == [
+        ".natlab-x.new cannot be tidied up: Device or resource busy",
+        "took away a copy into volume data that was not complete",
+    ]
+    assert store.names() == ["data"]
 
 
 def test_a_worker_that_is_killed_leaves_a_copy_that_the_next_engine_takes_away(store):

@@ -195,14 +195,20 @@ class Containers:
         engine.place.call(files.remove_trees, container.directory)
         self._by_id.pop(container.id, None)
         engine.layers.release(container.tree.layers)
+        going = self._let_go(container, volumes=volumes)
         with container.changed:
             container.removed = True
             container.changed.notify_all()
         self.tell(container, "destroy")
+        return going
+
+    def _let_go(self, container: Container, *, volumes: bool) -> list[Job]:
+        """Remove the anonymous volumes of a container that is not there any more, or keep them."""
+        names = anonymous_names(container)
         if volumes:
-            return engine.volumes.removal.take_unused(anonymous_names(container))
+            return self._engine.volumes.removal.take_unused(names)
         if container.auto_remove:
-            engine.volumes.keep(anonymous_names(container))
+            self._engine.volumes.keep(names)
         return []
 
     def tell(self, container: Container, action: str, **more: str) -> None:

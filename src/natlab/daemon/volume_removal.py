@@ -56,7 +56,10 @@ class Removal:
                 ids = ", ".join(user.id for user in users)
                 raise Refusal(f"remove {name}: volume is in use - [{ids}]", 409)
             job = self._take_away(name)
-        archives.finish(job)
+        try:
+            archives.finish(job)
+        except Refusal as error:
+            raise Refusal(f"remove {name}: {error}", error.status) from error
 
     def take_unused(self, names: Iterable[str]) -> list[Job]:
         """Remove those of the volumes that no container has; what is gone already is fine.
@@ -66,7 +69,10 @@ class Removal:
         Returns:
             What deletes the files: for `finish`, or for `leave`.
         """
-        jobs = []
+        jobs: list[Job] = []
+        names = list(names)
+        if not names:
+            return jobs
         with self._engine.lock:
             there = {volume.name for volume in self._volumes.all()}
             for name in names:

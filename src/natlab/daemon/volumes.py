@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
 
 _log = logging.getLogger("natlab.daemon")
-_SUFFIX_BYTES = 4
 
 
 class Volumes:
@@ -194,11 +193,14 @@ class Volumes:
         Raises:
             Refusal: `failed to populate volume: …`.
         """
-        wanted = [(p.target, p.name) for p in container.points if p.kind == "volume" and p.copies]
+        copying = [point for point in container.points if point.kind == "volume" and point.copies]
+        call = self._engine.place.call
+        empty = call(volumes.empty_among, [p.name for p in copying]) if copying else []
+        wanted = [(point.target, point.name) for point in copying if point.name in empty]
         if not wanted:
             return []
         with self._filling:
-            job = self._engine.place.call(copy_up.fill, container.tree, wanted)
+            job = call(copy_up.fill, container.tree, wanted)
             left_out: dict[str, list[str]] = archives.finish(job)
         return [_not_copied(name, paths) for name, paths in left_out.items() if paths]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from natlab.kernel import syscalls
 from natlab.kernel.volume_files import COPYING, READY, move_in, names, opened, root
-from natlab.kernel.volumes import GONE, NEW, read, read_meta
+from natlab.kernel.volumes import GONE, NEW, OWN, read, read_meta
 from natlab.kernel.wire import Fd
 from natlab.model.mount_points import VOLUMES
 from natlab.model.volume_names import is_volume_name
@@ -69,18 +69,24 @@ def sweep() -> list[str]:
     said = []
     with root() as directory:
         for name in names(directory):
-            if name.startswith(".") and name.endswith((NEW, GONE)):
-                what = "made" if name.endswith(NEW) else "removed"
-                shutil.rmtree(name, dir_fd=directory)
-                said.append(f"took away {name}, a volume that was being {what}")
-            elif is_volume_name(name) and _is_temporary(directory, name):
-                gone = f".{name}{GONE}"
-                os.rename(name, gone, src_dir_fd=directory, dst_dir_fd=directory)
-                shutil.rmtree(gone, dir_fd=directory)
-                said.append(f"took away volume {name}, which was to go with its container")
-            elif read(directory, name) is not None:
-                said += _sweep_volume(directory, name)
+            try:
+                said += _sweep_one(directory, name)
+            except OSError as error:
+                said.append(f"{name} cannot be tidied up: {error.strerror or error}")
     return said
+
+
+def _sweep_one(directory: int, name: str) -> list[str]:
+    if name.startswith(OWN) and name.endswith((NEW, GONE)):
+        what = "made" if name.endswith(NEW) else "removed"
+        shutil.rmtree(name, dir_fd=directory)
+        return [f"took away {name}, a volume that was being {what}"]
+    if is_volume_name(name) and _is_temporary(directory, name):
+        gone = f"{OWN}{name}{GONE}"
+        os.rename(name, gone, src_dir_fd=directory, dst_dir_fd=directory)
+        shutil.rmtree(gone, dir_fd=directory)
+        return [f"took away volume {name}, which was to go with its container"]
+    return _sweep_volume(directory, name) if read(directory, name) is not None else []
 
 
 def _is_temporary(directory: int, name: str) -> bool:

@@ -4,8 +4,8 @@
     NAME/volume.json   when it was made, its labels, and whether it goes with its container
     NAME/.copying      what is being copied from an image; see `natlab.kernel.copy_up`
     NAME/.ready        the same, complete, on its way to _data
-    .NAME.new          a volume that is being made
-    .NAME.ID.gone      a volume that is being removed
+    .natlab-NAME.new      a volume that is being made
+    .natlab-NAME.ID.gone  a volume that is being removed
 
 The directory is the truth: a volume that a person makes there by hand counts as well. What begins
 with a dot is never a volume's name; after a crash it is a leftover, and the next engine takes it
@@ -38,8 +38,11 @@ from natlab.model.refusal import Refusal
 from natlab.model.volume_names import is_volume_name
 
 META: Final = "volume.json"
+OWN: Final = ".natlab-"
 NEW: Final = ".new"
 GONE: Final = ".gone"
+_NOT_ONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
+"""What the kernel says of a directory that is no volume, or not this user's."""
 _CONFLICT: Final = 409
 
 
@@ -80,7 +83,7 @@ def read(directory: int, name: str) -> Volume | None:
             made = os.fstat(inside).st_mtime_ns
             return _described(name, made, read_meta(inside))
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in _NOT_ONE:
             return None
         raise
 
@@ -131,7 +134,7 @@ def create(
         known = read(directory, name)
         if known is not None:
             return known, False
-        draft = f".{name}{NEW}"
+        draft = f"{OWN}{name}{NEW}"
         try:
             os.mkdir(draft, 0o701, dir_fd=directory)
             with opened(directory, draft) as inside:
@@ -145,10 +148,22 @@ def create(
         return Volume(name, created, labels), True
 
 
-def keep(wanted: Sequence[str]) -> None:
-    """Let volumes stay when their container goes."""
+def empty_among(wanted: Sequence[str]) -> list[str]:
+    """Those of the volumes that have no file in them."""
+    found = []
     with root() as directory:
         for name in wanted:
+            with opened(directory, f"{name}/{DATA}") as data:
+                found += [] if names(data) else [name]
+    return found
+
+
+def keep(wanted: Sequence[str]) -> None:
+    """Let volumes stay when their container goes; one that is not there is passed over."""
+    with root() as directory:
+        for name in wanted:
+            if read(directory, name) is None:
+                continue
             with opened(directory, name) as inside:
                 meta = read_meta(inside)
                 if meta.get("Temporary"):
@@ -182,7 +197,7 @@ def remove(name: str, ident: str) -> Job:
         raise Refusal(
             f"remove {name}: something is mounted in it: umount {mounted} first", _CONFLICT
         )
-    gone = f".{name}.{ident}{GONE}"
+    gone = f"{OWN}{name}.{ident}{GONE}"
     with root() as directory:
         os.rename(name, gone, src_dir_fd=directory, dst_dir_fd=directory)
     return submit(lambda: stand_in_directory(VOLUMES), lambda: shutil.rmtree(f"/{gone}"))
