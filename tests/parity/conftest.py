@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 EVERY_STEP = "NATLAB_PARITY_EXAMPLES" in os.environ
-SOME_STEPS = ("[08]", "[12]", "[16]", "[22]")
+SOME_STEPS = ("[08]", "[16]", "[22]")
 
 
 def pytest_collection_modifyitems(config, items):
