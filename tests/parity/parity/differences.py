@@ -129,11 +129,6 @@ LINK_PORT = _why(
     "Docker prefers tcp for ALIAS_PORT since 23.0; 20.10 takes the lowest number.",
     "moby 23, daemon/links, withTCPPriority",
 )
-IPV6_LOOPBACK = _why(
-    "::1 in containers",
-    "Docker leaves IPv6 on for the loopback interface since 26, where 20.10 turned it off.",
-    "moby 26, libnetwork/osl",
-)
 STATUS_CODES = _why(
     "the client's mistakes are 400",
     "20.10 answers some malformed requests with 500.",
@@ -352,10 +347,6 @@ REWORDINGS = (
     Rewording(ALIASES, r',\n "ID12"', "", "Aliases"),
     Rewording(LINK_PORT, r"^udp://(\S+):53$", r"tcp://\1:8080", "[{]DB_PORT-"),
     Rewording(LINK_PORT, r"^udp://(\S+):53$", r"tcp://\1:90", "(MY_ALIAS|STORE)_PORT-"),
-    Rewording(IPV6_LOOPBACK, "^1$", "0", "all/disable_ipv6"),
-    Rewording(
-        IPV6_LOOPBACK, r"\A\Z", "00000000000000000000000000000001 01 80 10 80       lo", "if_inet6"
-    ),
     Rewording(STATUS_CODES, "^500 (Container ID64 is not paused)", r"409 \1"),
     Rewording(
         STATUS_CODES, "^500 container ID64 is not paused", "409 Container ID64 is not paused"
