@@ -178,6 +178,12 @@ OWN_WORDS = _why(
     "natlab",
 )
 
+RUNTIME = _why(
+    "the runtime's texts",
+    "natlab has the texts of runc 1.2 and Docker 28. That client takes `is a directory` for 126 as"
+    " well; the older one here says 125.",
+    "moby 24, daemon/start.go; runc 1.2; docker/cli 28, container/run.go",
+)
 MOUNT_PATHS = _why(
     "where something may be mounted",
     "natlab refuses what 20.10 lets pass: over the whole tree, where the program then fails, and"
@@ -267,6 +273,25 @@ REWORDINGS = (
     ),
     Rewording(EXEC_CODE, r"\[126\]", "[127]", "exec web nonesuch"),
     Rewording(EXEC_CODE, r"(found in \$PATH: unknown) \[126\]", r"\1 [127]"),
+    Rewording(
+        RUNTIME,
+        r"failed to create shim task: (.*unable to start container process: )(exec: \"nonesuch\")",
+        r"failed to create task for container: failed to create shim task: \1error during container"
+        r" init: \2",
+    ),
+    Rewording(
+        RUNTIME,
+        r"\[126\] (.*daemon: )failed to create shim task: (.*process: )exec: \"/data\": permission"
+        " denied",
+        r"[125] \1failed to create task for container: failed to create shim task: \2error during"
+        r' container init: exec: "/data": is a directory',
+    ),
+    Rewording(
+        NETWORK_SET_UP,
+        "(docker: Error response from daemon: )(No such container: nonesuch)",
+        r"\1joining network namespace of container: \2",
+        "network container:nonesuch",
+    ),
     Rewording(
         MOUNT_PATHS,
         r"(?s)\A.*OCI runtime create failed.*\Z",
