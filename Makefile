@@ -41,6 +41,8 @@ bench: ## time containers, engines, volumes and fixtures against the kernel floo
 parity: ## compare with a real Docker engine, flow by flow (root); writes docs/parity.md
 	@$(provision) --extras test
 	@PYTHONPATH=tests/parity $(VENV)/bin/python -m parity
+	@NATLAB_PARITY_EXAMPLES=12 $(VENV)/bin/python -m pytest -q tests/parity/test_course.py \
+		tests/parity/test_random.py
 
 clean: ## remove the virtual environment, caches and built packages
 	rm -rf .venv .docker.io build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import docker
 import pytest
 from docker import errors
 from docker.types import IPAMConfig, IPAMPool
+
+from natlab import DockerEngine, tcp
 
 SLEEP = ["sleep", "1000"]
 
@@ -123,3 +126,95 @@ def test_networks_are_found_listed_and_pruned(client):
     assert client.networks.prune(filters={"label!": ["tier"]}) == {"NetworksDeleted": ["back"]}
     assert client.networks.prune() == {"NetworksDeleted": ["front"]}
     assert client.networks.prune() == {"NetworksDeleted": None}
+
+
+def test_ports_of_a_network_are_published_at_the_address_that_it_names(client):
+    options = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
+    client.networks.create("local", options=options)
+    run = {"detach": True, "network": "local"}
+    own = client.containers.run("busybox", SLEEP, ports={"80/tcp": 8000}, **run)
+    named = client.containers.run(
+        "busybox", SLEEP, ports={"80/tcp": ("192.168.33.11", 8000)}, **run
+    )
+    for container, ip in ((own, "127.0.0.1"), (named, "192.168.33.11")):
+        container.reload()
+        assert container.ports["80/tcp"] == [{"HostIp": ip, "HostPort": "8000"}]
+
+
+def test_a_gateway_lies_in_the_part_from_which_containers_get_addresses(client):
+    client.networks.create("ranged", ipam=ipam("10.6.0.0/24", iprange="10.6.0.128/25"))
+    web = client.containers.run("busybox", SLEEP, detach=True, network="ranged")
+    assert address(web, "ranged") == "10.6.0.129"
+    assert web.attrs["NetworkSettings"]["Networks"]["ranged"]["Gateway"] == "10.6.0.128"
+
+
+def test_a_container_has_no_ipv6_address(client):
+    web = client.containers.run("busybox", SLEEP, detach=True)
+    assert web.exec_run("cat /proc/net/if_inet6").output == b""
+
+
+def test_a_full_network_is_named(client):
+    made = client.networks.create("small", ipam=ipam("10.5.0.0/30"))
+    client.containers.run("busybox", SLEEP, detach=True, network="small")
+    with pytest.raises(errors.APIError) as caught:
+        client.containers.run("busybox", SLEEP, detach=True, network="small")
+    assert f"no available IPv4 addresses on this network's address pools: small ({made.id})" in str(
+        caught.value
+    )
+
+
+def test_an_engine_that_turned_forwarding_on_drops_what_is_not_its_own(lab):
+    host = lab.ubuntu1
+    lab.outside.add_route("172.17.0.0/16", "192.168.33.11")
+    with DockerEngine(host) as engine:
+        client = docker.DockerClient(base_url=engine.url)
+        client.containers.run("busybox", SLEEP, detach=True, name="web")
+        client.close()
+        web = host.container("web")
+        assert tcp(lab.outside, "172.17.0.2", 80, server=web, timeout=0.5).arrived is None
+        assert host.forwarding
+    assert not host.forwarding
+    assert host.nft("list ruleset") == ""
+
+
+def test_where_forwarding_was_on_before_an_engine_leaves_it_and_the_policy_alone(lab):
+    host = lab.ubuntu1
+    host.forwarding = True
+    lab.outside.add_route("172.17.0.0/16", "192.168.33.11")
+    with DockerEngine(host) as engine:
+        client = docker.DockerClient(base_url=engine.url)
+        client.containers.run("busybox", SLEEP, detach=True, name="web")
+        client.close()
+        web = host.container("web")
+        assert tcp(lab.outside, "172.17.0.2", 80, server=web).outcome == "answered"
+    assert host.forwarding
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"hostname": "x"}, "hostname and the network mode"),
+        ({"dns": ["192.0.2.1"]}, "dns and the network mode"),
+        ({"extra_hosts": {"db": "10.0.0.1"}}, "custom host-to-IP mapping and the network mode"),
+        ({"mac_address": "02:42:ac:11:00:09"}, "mac-address and the network mode"),
+        ({"ports": {"80/tcp": 80}}, "port publishing and the container type network mode"),
+    ],
+    ids=str,
+)
+def test_a_shared_network_has_no_settings_of_its_own(client, options, text):
+    client.containers.run("busybox", SLEEP, detach=True, name="web")
+    with pytest.raises(errors.APIError, match=f"conflicting options: {text}"):
+        client.containers.create("busybox", SLEEP, network_mode="container:web", **options)
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        ({"Name": "nonesuch"}, "unknown policy 'nonesuch'; use one of"),
+        ({"Name": "always", "MaximumRetryCount": 3}, "can only be used with 'on-failure'"),
+    ],
+    ids=str,
+)
+def test_a_restart_policy_that_makes_no_sense_is_refused(client, policy, text):
+    with pytest.raises(errors.APIError, match=f"invalid restart policy: .*{text}"):
+        client.containers.create("busybox", SLEEP, restart_policy=policy)

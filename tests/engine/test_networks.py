@@ -241,3 +241,36 @@ def test_names_that_nothing_has_get_the_nearest_ones(lab):
 def test_a_lab_that_cannot_be_is_refused(hosts, message):
     with pytest.raises(UsageError, match=message):
         Lab(hosts)
+
+
+def returns(host):
+    chain = host.ruleset().table("ip", "natlab").chain("DOCKER")
+    return [rule.match("iifname").value for rule in chain.rules if rule.verdict]
+
+
+def test_a_container_reaches_another_networks_published_port_through_the_proxy(lab):
+    docker0 = lab.ubuntu1.add_docker0()
+    blue = lab.ubuntu1.add_network("blue", "172.18.0.1/16")
+    blue.masquerade()
+    blue.forward()
+    web = blue.add_container("web", "8000:8080")
+    two = docker0.add_container("two")
+    assert sorted(returns(lab.ubuntu1)) == ["blue", "docker0"]
+    probe = tcp(two, "192.168.33.11", 8000, server=web, server_port=8080)
+    assert (probe.outcome, probe.source_seen) == ("answered", "172.18.0.1")
+    assert tcp(two, str(web.ip), 8080, server=web, timeout=0.5).arrived is None
+
+
+def test_a_lone_network_leaves_nothing_to_the_proxy_by_a_rule_of_its_own(lab):
+    lab.ubuntu1.add_docker0()
+    before = rules(lab.ubuntu1)
+    blue = lab.ubuntu1.add_network("blue", "172.18.0.1/16")
+    blue.forward()
+    assert returns(lab.ubuntu1)
+    blue.remove()
+    assert rules(lab.ubuntu1) == before
+
+
+def test_a_bridge_takes_no_router_advertisements_from_its_containers(lab):
+    lab.ubuntu1.add_docker0()
+    assert lab.ubuntu1.sysctl("net.ipv6.conf.docker0.accept_ra") == "0"

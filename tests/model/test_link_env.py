@@ -67,6 +67,11 @@ def test_the_first_port_is_the_lowest_of_tcp():
     assert link_env("web", "db", DB, ports)[0] == "DB_PORT=tcp://172.17.0.2:8080"
 
 
+def test_two_ports_in_a_row_are_no_run():
+    env = link_env("web", "db", DB, [Exposed(80), Exposed(81)])
+    assert not [variable for variable in env if "_START" in variable]
+
+
 def test_a_run_of_ports_gives_its_ends_behind_its_last_port():
     ports = [Exposed(81), Exposed(80), Exposed(82), Exposed(90), Exposed(83, "udp")]
     env = link_env("web", "db", DB, ports)

@@ -9,24 +9,19 @@ from parity.results import explain
 from parity import asked, engine_files, facts, running, scenarios
 
 FLOWS = (
-    "neighbours",
     "container-to-lan",
     "p-host-container",
-    "p-udp",
     "p-localhost",
-    "p-two-addresses",
-    "no-proxy-tcp",
+    "no-proxy-bridged",
     "no-proxy-localhost",
     "two-bridges",
     "internal-with-a-route",
-    "binding-address",
     "net-container",
     "icc-off-link",
     "forwarding-off-before",
-    "small-mtu",
     "udp-made-again",
 )
-ANSWERS = ("addresses", "network-addresses", "files", "inside")
+ANSWERS = ("addresses", "files", "inside", "volumes-copy-up")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from parity.scenario import Flow, Scenario
 
 from parity import engine_files
 
-EXAMPLES = int(os.environ.get("NATLAB_PARITY_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("NATLAB_PARITY_EXAMPLES", "2"))
 NAMES = ("web", "two", "six")
 HOST_PORTS = (8000, 8001, 8002)
 OWN_PORTS = (80, 81)

@@ -78,14 +78,14 @@ def settle_switch() -> None:
 def prepare_container() -> None:
     """Set up `lo` here, and let every program listen at low ports and send pings.
 
-    Interfaces of a network without IPv6 have no such address, not even a link's own.
+    In a network without IPv6 nothing has such an address, not even a link's own.
     Source: moby, `daemon/oci_linux.go`, `WithSysctls`; libnetwork, `osl/interface_linux.go`.
     """
     rtnl.transact(rtnl.set_up(_LOOPBACK))
     sysctl.write_all(
         {
             "net/ipv4/ip_unprivileged_port_start": "0",
-            "net/ipv6/conf/default/disable_ipv6": "1",  # of interfaces to come: they have IPv4 only
+            "net/ipv6/conf/all/disable_ipv6": "1",  # those to come too: networks are IPv4 only
         }
     )
     with _tolerated(errno.EINVAL):  # an ordinary user's sandbox has one group only

@@ -18,6 +18,7 @@ from natlab import Lab
 from natlab.course import checks, manifest
 from natlab.course.checks import Result
 from natlab.programs import myapp_source
+from parity import image
 from parity.sides import Side, side
 
 PORTS = ("host", 'sysctl -w net.ipv4.ip_local_port_range="49153 65535"')
@@ -48,6 +49,8 @@ class Recipe:
     before: tuple[tuple[str, str], ...] = ()
     after: tuple[tuple[str, str], ...] = ()
     without: tuple[tuple[str, str], ...] = ()
+    built: tuple[str, ...] = ()
+    """Steps that are built by their own `build`, with the docker client on the host."""
 
 
 _TWICE = (
@@ -59,6 +62,32 @@ _WAITS = """CMD ["sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait"]"""
 _HOLDS = "dockerd holds published ports itself, so that no program of the host gets them"
 _LATER = "192.168.33.111:49155:8080"
 """Named, because 20.10 counts automatic ports of each address from the beginning."""
+_PRUNES = "20.10 prunes named volumes too; since API 1.42 only those without a name"
+_DNS = "--dns 192.168.33.20"
+_API = "run -d --name api --network shop --network-alias service"
+_NAME_SERVER = (
+    f"python3 -c {shlex.quote(manifest.load().step('17')._module.NAME_SERVER)} >/dev/null 2>&1 &"
+    " until ss -Hlun sport = :53 | grep -q .; do :; done"
+)
+_TOOLS = (
+    *("sh", "sleep", "cat", "ls", "tar", "find", "stat", "head", "tail", "grep", "sort", "mkdir"),
+    *("rm", "mv", "cp", "ln", "chmod", "chown", "touch", "hostname", "env", "true", "id", "df"),
+    *(
+        "sha256sum",
+        "readlink",
+        "wc",
+        "cut",
+        "tr",
+        "sed",
+        "mknod",
+        "mkfifo",
+        "dd",
+        "uname",
+        "od",
+        "test",
+    ),
+)
+_SOCKET = ("-H", "unix:///run/docker.sock")
 _WEB, _DB = "run -d --name web", "run -d --name db"
 
 RECIPES = (
@@ -103,6 +132,18 @@ RECIPES = (
     ),
     Recipe("16", (f"run -d --name any -P {_MACHINE} myapp:v0.0.1",), ("any",)),
     Recipe(
+        "17",
+        (
+            f"{_DB} -h db.example {_DNS} {_MACHINE} myapp:v0.0.1",
+            f"{_WEB} --link db:database {_DNS} {_MACHINE} myapp:v0.0.1",
+            "network create shop",
+            f"{_API} {_DNS} {_MACHINE} myapp:v0.0.1",
+            f"run -d --name client --network shop {_DNS} {_MACHINE} bare",
+        ),
+        ("db", "web", "api", "client"),
+        before=(PORTS, ("outside", _NAME_SERVER)),
+    ),
+    Recipe(
         "18",
         (
             f"run -d --name pod -p 80:8080 {_MACHINE} bare",
@@ -112,20 +153,41 @@ RECIPES = (
         ),
         ("pod", "quiet"),
     ),
+    *(Recipe(number, (), (), built=(number,)) for number in ("20", "22", "23")),
+    Recipe("21", (), (), built=("20", "21")),
+    Recipe(
+        "24",
+        (),
+        (),
+        built=("24",),
+        without=(
+            ("the volume keep has what a container wrote that is gone", _PRUNES),
+            ("every other volume is one that a running container has", _PRUNES),
+        ),
+    ),
 )
+"""Without an equivalent are 06 (before any rule of Docker's), 13 (plain routes past Docker's
+rules), 15 (no bridge). Step 19 hands `docker import` a tar in which a name stands twice, which a
+real engine refuses (`duplicates of file paths not supported`)."""
 
 
 @contextlib.contextmanager
 def solved(recipe: Recipe) -> Iterator[Lab]:
     """A lab whose ubuntu1 has a real engine, at the step's end."""
     before = recipe.before or (PORTS,)
-    with side("docker", options=recipe.options, before=before) as made:
+    options = (*recipe.options, *(_SOCKET if recipe.built else ()))
+    with side("docker", options=options, before=before) as made:
         made.docker(f"import -c {shlex.quote(_WAITS)} - bare", stdin=_tree())
         changes = "-c 'EXPOSE 8080' -c 'CMD [\"/usr/bin/python3\", \"/myapp\"]'"
         made.docker(f"import {changes} - myapp:v0.0.1", stdin=_tree())
+        if recipe.built:
+            made.docker("import -c 'CMD [\"sh\"]' - busybox", stdin=image.tree(_TOOLS))
+        for number in recipe.built:
+            manifest.load().step(number).build(made.lab)
         for line in recipe.docker:
             made.docker(line if _MACHINE in line else line.replace(" bare", f" {_MACHINE} bare"))
-        for name in recipe.names:
+        names = made.docker("ps --format '{{.Names}}'").split() if recipe.built else recipe.names
+        for name in names:
             _name(made, name)
         for where, line in recipe.after:
             made.type(where, line)

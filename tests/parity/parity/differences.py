@@ -129,11 +129,6 @@ LINK_PORT = _why(
     "Docker prefers tcp for ALIAS_PORT since 23.0; 20.10 takes the lowest number.",
     "moby 23, daemon/links, withTCPPriority",
 )
-IPV6_LOOPBACK = _why(
-    "::1 in containers",
-    "Docker leaves IPv6 on for the loopback interface since 26, where 20.10 turned it off.",
-    "moby 26, libnetwork/osl",
-)
 STATUS_CODES = _why(
     "the client's mistakes are 400",
     "20.10 answers some malformed requests with 500.",
@@ -183,6 +178,12 @@ OWN_WORDS = _why(
     "natlab",
 )
 
+RUNTIME = _why(
+    "the runtime's texts",
+    "natlab has the texts of runc 1.2 and Docker 28. That client takes `is a directory` for 126 as"
+    " well; the older one here says 125.",
+    "moby 24, daemon/start.go; runc 1.2; docker/cli 28, container/run.go",
+)
 MOUNT_PATHS = _why(
     "where something may be mounted",
     "natlab refuses what 20.10 lets pass: over the whole tree, where the program then fails, and"
@@ -273,6 +274,25 @@ REWORDINGS = (
     Rewording(EXEC_CODE, r"\[126\]", "[127]", "exec web nonesuch"),
     Rewording(EXEC_CODE, r"(found in \$PATH: unknown) \[126\]", r"\1 [127]"),
     Rewording(
+        RUNTIME,
+        r"failed to create shim task: (.*unable to start container process: )(exec: \"nonesuch\")",
+        r"failed to create task for container: failed to create shim task: \1error during container"
+        r" init: \2",
+    ),
+    Rewording(
+        RUNTIME,
+        r"\[126\] (.*daemon: )failed to create shim task: (.*process: )exec: \"/data\": permission"
+        " denied",
+        r"[125] \1failed to create task for container: failed to create shim task: \2error during"
+        r' container init: exec: "/data": is a directory',
+    ),
+    Rewording(
+        NETWORK_SET_UP,
+        "(docker: Error response from daemon: )(No such container: nonesuch)",
+        r"\1joining network namespace of container: \2",
+        "network container:nonesuch",
+    ),
+    Rewording(
         MOUNT_PATHS,
         r"(?s)\A.*OCI runtime create failed.*\Z",
         "[125] docker: Error response from daemon: invalid volume specification: '/': invalid mount"
@@ -352,10 +372,6 @@ REWORDINGS = (
     Rewording(ALIASES, r',\n "ID12"', "", "Aliases"),
     Rewording(LINK_PORT, r"^udp://(\S+):53$", r"tcp://\1:8080", "[{]DB_PORT-"),
     Rewording(LINK_PORT, r"^udp://(\S+):53$", r"tcp://\1:90", "(MY_ALIAS|STORE)_PORT-"),
-    Rewording(IPV6_LOOPBACK, "^1$", "0", "all/disable_ipv6"),
-    Rewording(
-        IPV6_LOOPBACK, r"\A\Z", "00000000000000000000000000000001 01 80 10 80       lo", "if_inet6"
-    ),
     Rewording(STATUS_CODES, "^500 (Container ID64 is not paused)", r"409 \1"),
     Rewording(
         STATUS_CODES, "^500 container ID64 is not paused", "409 Container ID64 is not paused"
@@ -404,6 +420,33 @@ FLOWS = (
     FlowDiffers(UDP_STALE, "^udp-without-proxy: .* again", _ALL, "dropped", "answered"),
     FlowDiffers(ACCEPT_FIRST, "^udp-restart: .* again", ("filter",), "answered", "answered"),
     FlowDiffers(PORT_ORDER, "^P-expose: .*host:web/", ("conntrack", "nat"), "answered", "answered"),
+)
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """What a real engine does and natlab does not: it is not compared."""
+
+    what: str
+    needs: str
+
+
+NOT_YET = (
+    NotYet(
+        "IPv6: networks with `--ipv6`, fixed IPv6 subnets, ports published at `[::]`",
+        "pools of IPv6 addresses, a table `ip6`, proxies at `::`. What 20.10 binds at `[::]` beside"
+        " `0.0.0.0` is left out of every answer.",
+    ),
+    NotYet(
+        "`dockerd --bip`, `--ip`, `--mtu`, `--fixed-cidr`, `--bridge`, `--ip-forward=false`",
+        "options of natlab's `dockerd`; networks of one's own have their counterparts (`--subnet`,"
+        " `--ip-range`, the options `host_binding_ipv4` and `mtu`), which are compared.",
+    ),
+    NotYet(
+        "`docker import` of a tar in which a name stands twice",
+        "a refusal (`duplicates of file paths not supported`): natlab lets the later one win, and"
+        " step 19 of the course relies on that.",
+    ),
 )
 
 

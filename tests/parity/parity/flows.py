@@ -65,7 +65,8 @@ class Seen:
     def __str__(self) -> str:
         if not self.server:
             return self.outcome
-        return f"{self.outcome}: {self.server} saw {self.source} (port {self.port})"
+        port = f" (port {self.port})" if self.port else ""
+        return f"{self.outcome}: {self.server} saw {self.source}{port}"
 
 
 @dataclass

@@ -13,13 +13,14 @@ PROGRAMS = ("sh", "sleep", "cat", "env", "true", "false", "ls", "hostname", "sta
 
 
 @functools.cache
-def tree() -> bytes:
-    """A tar with those programs and the libraries that they need."""
-    wanted = {f"/bin/{name}": Path(shutil.which(name) or name) for name in PROGRAMS}
+def tree(programs: tuple[str, ...] = PROGRAMS, files: tuple[Path, ...] = ()) -> bytes:
+    """A tar with those programs, the libraries that they need, and files of the machine."""
+    wanted = {f"/bin/{name}": Path(path) for name in programs if (path := shutil.which(name))}
     for program in list(wanted.values()):
         said = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
         libraries = (word for line in said.splitlines() for word in line.split() if word[0] == "/")
         wanted |= {name: Path(name) for name in libraries}
+    wanted |= {str(path): path for path in files}
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, path in sorted(wanted.items()):

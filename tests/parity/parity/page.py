@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from parity import listing
-from parity.differences import purposes
+from parity.differences import NOT_YET, purposes
 from parity.flows import Seen
 from parity.results import Results, cases
 from parity.running import Pair
@@ -26,9 +26,6 @@ sockets in the nodes' namespaces. Compared are: the outcome (answered, refused, 
 answer within {silence} s), who got it, with which source address and whether with the client's own
 port, whom the answer came from, the client's entry in the host's connection table (`P` is its own
 port), and which rules of NAT and of FORWARD counted. `=` means that natlab's result is the same.
-
-Not compared: IPv6. natlab's networks are IPv4 only, so `--ipv6`, fixed IPv6 subnets and ports
-published at `[::]` are not there yet; what 20.10 binds at `[::]` beside `0.0.0.0` is left out.
 """
 
 
@@ -44,6 +41,9 @@ def page(results: Results, version: str, silence: float) -> str:
         "## What differs on purpose\n",
         *_on_purpose(results),
         "",
+        "## What is not there yet\n",
+        *(_wrapped("- ", f"{item.what}. It needs {item.needs}") for item in NOT_YET),
+        "",
         "## Flows\n",
         *_flows(results),
         "## Everything else\n",
@@ -56,7 +56,12 @@ def page(results: Results, version: str, silence: float) -> str:
 def _on_purpose(results: Results) -> Iterator[str]:
     for number, (purpose, pairs) in enumerate(results.on_purpose.items(), start=1):
         text = f"**{purpose.name}** ({len(pairs)}). {purpose.reason} Source: {purpose.source}."
-        yield f"{number}. " + "\n   ".join(textwrap.wrap(text, 95))
+        yield _wrapped(f"{number}. ", text)
+
+
+def _wrapped(mark: str, text: str) -> str:
+    """An item of a list, in lines of at most 100 characters."""
+    return mark + f"\n{' ' * len(mark)}".join(textwrap.wrap(text, 96, break_on_hyphens=False))
 
 
 def _number(results: Results, pair: Pair) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from natlab.engine.host import Host
 from parity import engine_files
 
-CONTROL_GROUP = f"natlab-parity-{os.getpid()}"
+_numbers = itertools.count()
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -20,6 +21,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 def running(host: Host, options: Sequence[str] = ()) -> Iterator[str]:
     """Start it on a lab host, and end it with the block; gives what belongs into `DOCKER_HOST`."""
     path = engine_files.path()
+    group = f"natlab-parity-{os.getpid()}-{next(_numbers)}"
     host.run(["sh", "-ec", _control_groups()], check=True)
     with tempfile.TemporaryDirectory(prefix="natlab-dockerd-") as directory:
         url = f"unix://{directory}/docker.sock"
@@ -28,7 +30,7 @@ def running(host: Host, options: Sequence[str] = ()) -> Iterator[str]:
                 *("dockerd", "-H", url, "--data-root", "/run/docker-data"),
                 *("--exec-root", "/run/docker-exec", "--pidfile", "/run/dockerd.pid"),
                 *("--storage-driver", "overlay2", "--log-level", "info"),
-                *("--cgroup-parent", f"/{CONTROL_GROUP}", *options),
+                *("--cgroup-parent", f"/{group}", *options),
             ],
             env={"PATH": path},
         )
@@ -39,7 +41,7 @@ def running(host: Host, options: Sequence[str] = ()) -> Iterator[str]:
             dockerd.signal(signal.SIGTERM)
             dockerd.wait(30)
             dockerd.close()
-            _remove_control_groups()
+            _remove_control_group(group)
 
 
 def _until_it_listens(dockerd, socket: Path) -> None:
@@ -69,9 +71,9 @@ def _control_groups() -> str:
     return "\n".join(commands)
 
 
-def _remove_control_groups() -> None:
+def _remove_control_group(group: str) -> None:
     for _, _, directory in _mounts():
-        root = Path(directory, CONTROL_GROUP)
+        root = Path(directory, group)
         for below, _, _ in os.walk(root, topdown=False):
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(below)  # noqa: PTH106 - as os.walk gives it

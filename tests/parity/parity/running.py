@@ -103,16 +103,20 @@ class Both:
             self.each(Servers.open, self._servers)
             return None
         seen = self.each(flows.observe, self.sides, [step] * 2, self._servers)
-        return Pair(self.scenario.name, str(step), *self._patiently(step, seen))
+        pair = Pair(self.scenario.name, str(step), *seen)
+        return self._patiently(step, pair)
 
-    def _patiently(self, flow: Flow, seen: list[Seen]) -> list[Seen]:
+    def _patiently(self, flow: Flow, pair: Pair) -> Pair:
         """Ask a silent side again, with patience, where the other one was not silent."""
+        from parity.differences import purposes
+
+        seen = [pair.docker, pair.natlab]
         silent = [one.outcome in SILENT for one in seen]
-        if silent[0] == silent[1]:
-            return seen
+        if silent[0] == silent[1] or purposes(pair):
+            return pair
         slow = silent.index(True)
-        again = flows.observe(self.sides[slow], flow, self._servers[slow], silence=flows.LONG)
-        return [again if place == slow else one for place, one in enumerate(seen)]
+        seen[slow] = flows.observe(self.sides[slow], flow, self._servers[slow], silence=flows.LONG)
+        return Pair(pair.scenario, pair.what, *seen)
 
 
 def _type(made: Side, step: Type) -> None:

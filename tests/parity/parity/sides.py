@@ -131,8 +131,12 @@ def side(
 @contextlib.contextmanager
 def _engine(made: Side, options: Sequence[str]) -> Iterator[str]:
     if made.name == "docker":
-        with real.running(made.host, options) as url:
-            yield url
+        with real.running(made.host, options) as made.url:
+            try:
+                yield made.url
+            finally:  # dockerd would wait 10 s for what does not heed SIGTERM
+                if running := made.try_docker("ps -q").stdout.split():
+                    made.try_docker(f"kill {' '.join(running)}")
         return
     unknown = set(options) - {"--userland-proxy=false", "--icc=false"}
     if unknown:
