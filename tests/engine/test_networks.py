@@ -241,3 +241,15 @@ def test_names_that_nothing_has_get_the_nearest_ones(lab):
 def test_a_lab_that_cannot_be_is_refused(hosts, message):
     with pytest.raises(UsageError, match=message):
         Lab(hosts)
+
+
+def test_a_bridge_that_is_full_says_so_and_another_network_takes_more(lab):
+    docker0 = lab.ubuntu1.add_docker0()
+    pairs = "for n in $(seq 512); do echo link add a$n master docker0 type veth peer name b$n;"
+    lab.ubuntu1.run(f"({pairs} [ $n = 512 ] || echo link set b$n master docker0; done) | ip -b -")
+    for add in (docker0.add_container, docker0.attach):
+        web = "web" if add == docker0.add_container else lab.ubuntu1.add_container("web")
+        with pytest.raises(NatlabError, match=r"it has 1,023 ports already.*add another network"):
+            add(web)
+    other = lab.ubuntu1.add_docker0("172.18.0.1/16", bridge="docker1")
+    assert str(other.attach(lab.ubuntu1.container("web"))) == "172.18.0.2"

@@ -68,6 +68,8 @@ class Host(Node):
         super().__init__(name, place)
         self.userland_proxy = userland_proxy
         self._docker0 = docker0
+        self._new = False
+        """Whether docker0 was made just now: there is no need to look for it."""
         self._containers: dict[str, Container] = {}
         self._networks: dict[str, Network] = {}
         self.plugged_into: tuple[Namespace, str] | None = None
@@ -265,6 +267,14 @@ class Host(Node):
             raise unknown("network", bridge, list(networks), place=f"on {self.name}")
         return networks[bridge]
 
+    def begun(self, now: int) -> None:
+        """Note that docker0 was made together with this host: `now` is its rules' generation."""
+        interface = _interface(self._docker0.address)
+        self._networks[DOCKER0] = Network(self, DOCKER0, interface, self._docker0.mtu)
+        self._new = True
+        if now == firewall.UNTOUCHED + 1:
+            self.publishing.begun(now, starting.fresh_rules(interface, DOCKER0))
+
     def add_docker0(
         self, address: str | None = None, *, bridge: str = DOCKER0, icc: bool | None = None
     ) -> Network:
@@ -287,7 +297,8 @@ class Host(Node):
     def docker0(self) -> Network:
         """Docker's default network here; it is made when it is first asked for."""
         known = self._networks.get(DOCKER0)
-        if known is not None and self.place.call(links.present, [DOCKER0]):
+        if known is not None and (self._new or self.place.call(links.present, [DOCKER0])):
+            self._new = False
             return known
         return next((n for n in self.networks() if n.bridge == DOCKER0), None) or self.add_docker0()
 

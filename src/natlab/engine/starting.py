@@ -10,6 +10,7 @@ last looked or acted, and done in one go, which checks just that before it begin
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from natlab.kernel import batch, firewall, link_facts, links, namespaces, sysctl
 from natlab.kernel.batch import Call
 from natlab.kernel.place import NEWEST
 from natlab.model import firewall as rules
+from natlab.model.firewall import RuleSpec
 
 _FORWARD: Final = "net.ipv4.ip_forward"
 
@@ -67,20 +69,45 @@ def start_network(network: Network, interface: IPv4Interface) -> None:
         host.filter_bridged_frames()
     specs = [rules.masquerade(network.subnet, bridge)]
     specs += network.forward_rules([other.name for other in others if other.ipv4])
-    undo_bridge = Call(here, links.delete, (bridge,))
-    undo_forward = Call(here, sysctl.write, (_FORWARD, forwarded))
-    proxy = {"userland_proxy": host.userland_proxy}
-    acts = [
-        Call(here, links.add_bridge, (bridge, [str(interface)], network.mtu), undo=undo_bridge),
-        Call(here, sysctl.write, (_FORWARD, "1"), undo=undo_forward),
-        Call(here, firewall.begin, (specs,), proxy),
-    ]
+    acts = network_calls(
+        here, interface, bridge, network.mtu, specs, proxy=host.userland_proxy, before=forwarded
+    )
     try:
         *_, now = host.place.call(batch.together, acts)
     except OSError as error:
         raise NatlabError(f"{bridge} on {host.name}: {error.strerror}") from error
     if (generation, now) == (firewall.UNTOUCHED, firewall.UNTOUCHED + 1):
         host.publishing.begun(now, specs)
+
+
+def network_calls(
+    place: int,
+    interface: IPv4Interface,
+    bridge: str,
+    mtu: int,
+    specs: Sequence[RuleSpec],
+    *,
+    proxy: bool,
+    before: str = "0",
+) -> list[Call]:
+    """The calls that make a network on the machine of that number, where nothing is in its way.
+
+    The result of the last one is the generation of the ruleset afterwards.
+    """
+    undo_bridge = Call(place, links.delete, (bridge,))
+    undo_forward = Call(place, sysctl.write, (_FORWARD, before))
+    return [
+        Call(place, links.add_bridge, (bridge, [str(interface)], mtu), undo=undo_bridge),
+        Call(place, sysctl.write, (_FORWARD, "1"), undo=undo_forward),
+        Call(place, firewall.begin, (specs,), {"userland_proxy": proxy}),
+    ]
+
+
+@functools.lru_cache(maxsize=16)
+def fresh_rules(interface: IPv4Interface, bridge: str) -> tuple[RuleSpec, ...]:
+    """The rules of the first network of a host, whose containers reach each other."""
+    masquerade = rules.masquerade(interface.network, bridge)
+    return masquerade, *rules.forward_network(bridge, icc=True)
 
 
 def _at_once(

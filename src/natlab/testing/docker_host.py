@@ -63,8 +63,7 @@ class DockerHost(Standing):
         self._process = os.getpid()
         self._engine: FakeDocker | None = None
         try:
-            fresh = self._own
-            self.docker0: Network = self.node.add_docker0() if fresh else self.node.docker0
+            self.docker0: Network = self.node.docker0
         except BaseException:
             self.close()
             raise
@@ -241,7 +240,7 @@ def alone(settings: Settings, **options: Any) -> Lab:
             f"subnet {subnet} overlaps the route {lan} dev eth0 (table main) on {NAME}:"
             " choose another subnet"
         )
-    return made(settings.changed(hosts={NAME: ADDRESS}), lan=False, **options)
+    return made(settings.changed(hosts={NAME: ADDRESS}), lan=False, with_docker0=True, **options)
 
 
 def made(settings: Settings, **options: Any) -> Lab:
