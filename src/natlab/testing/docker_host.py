@@ -97,7 +97,8 @@ class DockerHost(Standing):
             env: Its environment, besides PATH and the like.
             volumes: What `-v` takes, one or several. With volumes or an image the container is
                 one of natlab's Docker engine, with a root tree of its own; without them it is a
-                network namespace that sees the host's files.
+                network namespace that sees the host's files. A callable must find in the image
+                what it imports.
             name: Its name; one is made up unless given.
             image: The engine's image to run it from: "host", the machine's own tree, if there
                 are volumes and no image is named.
