@@ -274,3 +274,15 @@ def test_a_lone_network_leaves_nothing_to_the_proxy_by_a_rule_of_its_own(lab):
 def test_a_bridge_takes_no_router_advertisements_from_its_containers(lab):
     lab.ubuntu1.add_docker0()
     assert lab.ubuntu1.sysctl("net.ipv6.conf.docker0.accept_ra") == "0"
+
+
+def test_a_bridge_that_is_full_says_so_and_another_network_takes_more(lab):
+    docker0 = lab.ubuntu1.add_docker0()
+    pairs = "for n in $(seq 512); do echo link add a$n master docker0 type veth peer name b$n;"
+    lab.ubuntu1.run(f"({pairs} [ $n = 512 ] || echo link set b$n master docker0; done) | ip -b -")
+    for add in (docker0.add_container, docker0.attach):
+        web = "web" if add == docker0.add_container else lab.ubuntu1.add_container("web")
+        with pytest.raises(NatlabError, match=r"it has 1,023 ports already.*add another network"):
+            add(web)
+    other = lab.ubuntu1.add_docker0("172.18.0.1/16", bridge="docker1")
+    assert str(other.attach(lab.ubuntu1.container("web"))) == "172.18.0.2"

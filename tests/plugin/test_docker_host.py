@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -180,8 +182,31 @@ def test_volumes_go_through_the_docker_engine(docker_host, tmp_path):
     assert reader.exec("cat /data/file").stdout == "from the test\n"
     beside = docker_host.run("sleep 100")
     assert beside.exec(["ping", "-c1", "-W2", reader.ip]).returncode == 0
-    with pytest.raises(UsageError, match="a Python callable runs in a container without volumes"):
-        docker_host.run(print, volumes=f"{tmp_path}:/data")
+
+
+def test_a_callable_has_the_volumes_and_the_root_tree_of_its_container(docker_host, tmp_path):
+    (tmp_path / "file").write_text("from the test")
+
+    def work(text):
+        Path("/data/answer").write_text(text)
+        print("written", flush=True)
+        pids = [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
+        return Path("/data/file").read_text(), socket.gethostname(), len(pids)
+
+    made = docker_host.run(work, "an answer", volumes=f"{tmp_path}:/data", publish=80)
+    read, hostname, processes = made.wait()
+    assert read == "from the test"
+    assert (tmp_path / "answer").read_text() == "an answer"
+    assert hostname != docker_host.node.name
+    assert processes == 2
+    assert made.logs() == "written\n"
+    assert made.exec(lambda: Path("/data/file").read_text()) == "from the test"
+    assert made.exec("cat /data/answer").stdout == "an answer"
+    assert made.port(80) == 49153
+    with pytest.raises(FileNotFoundError):
+        made.exec(lambda: Path("/data/none").read_text())
+    made.remove()
+    assert docker_host.node.container_names() == []
 
 
 def test_an_image_that_is_not_there_is_refused_in_dockers_words(docker_host):

@@ -10,7 +10,7 @@ import urllib.request
 import docker
 import pytest
 
-from natlab import NatlabError, UsageError
+from natlab import FakeDocker, NatlabError, UsageError
 
 
 def code_under_test() -> str:
@@ -67,6 +67,24 @@ def test_waiting_for_a_port_ends_with_the_time_or_without_a_container(fake_docke
         fake_docker.wait_for_port("idle", 80, timeout=0.02)
     with pytest.raises(UsageError, match="nonesuch"):
         fake_docker.wait_for_port("nonesuch", 80)
+
+
+def test_use_after_close_names_the_fixture():
+    with FakeDocker() as engine:
+        assert engine.client().ping()
+    for use in (engine.client, lambda: engine.env, lambda: engine.rules):
+        with pytest.raises(NatlabError, match="fake_docker was closed when its test ended"):
+            use()
+
+
+def test_a_docker_hosts_engine_has_its_containers_on_the_same_docker0(docker_host):
+    beside = docker_host.run("sleep 100")
+    engine = docker_host.engine()
+    assert engine is docker_host.engine()
+    made = engine.client().containers.run("busybox", "sleep 100", detach=True)
+    made.reload()
+    ip = made.attrs["NetworkSettings"]["IPAddress"]
+    assert beside.exec(["ping", "-c1", "-W2", ip]).returncode == 0
 
 
 @pytest.mark.natlab(subnet="10.8.0.0/24", icc=True, mtu=1400)

@@ -116,6 +116,7 @@ def start(
     *,
     env: Mapping[str, str] | None = None,
     output: Fd,
+    within: int = 0,
 ) -> Call:
     """Start a callable in a place and go on.
 
@@ -125,6 +126,8 @@ def start(
         args: Its arguments.
         env: Its environment, besides PATH and the like.
         output: Where what it prints goes.
+        within: The first process of the container in which it is called, by its number in the
+            lab; 0 for a light one, which is the place itself.
 
     Raises:
         UsageError: it cannot be sent; the message says why.
@@ -133,9 +136,8 @@ def start(
     payload = _pickled(name, function, args)
     given, result = _memory_file(payload), _memory_file(b"")
     null = Fd(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-    around = Surroundings(
-        [str(Path(entry).absolute()) for entry in sys.path], _cwd(), environment(env)
-    )
+    paths = [str(Path(entry).absolute()) for entry in sys.path]
+    around = Surroundings(paths, _cwd(), environment(env), within)
     try:
         pid, pidfd = place.call(start_call, given, result, [null, output, output], around)
     except BaseException:

@@ -170,6 +170,13 @@ class Host(Node):
         """
         return self.known_networks.one(bridge)
 
+    def begun(self, now: int) -> None:
+        """Note that docker0 was made together with this host: `now` is its rules' generation."""
+        interface = bridge_address(self._docker0.address)
+        self.known_networks.begin(Network(self, DOCKER0, interface, self._docker0.mtu))
+        if now == firewall.UNTOUCHED + 1:
+            self.publishing.begun(now, starting_network.fresh_rules(interface, DOCKER0))
+
     def add_docker0(
         self, address: str | None = None, *, bridge: str = DOCKER0, icc: bool | None = None
     ) -> Network:

@@ -24,6 +24,7 @@ class HostNetworks:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._known: dict[str, Network] = {}
+        self._new: Network | None = None
 
     def __iter__(self) -> Iterator[Network]:
         return iter(self._known.values())
@@ -63,6 +64,10 @@ class HostNetworks:
         """Take one that was made just now."""
         self._known[network.bridge] = network
         return network
+
+    def begin(self, network: Network) -> None:
+        """Take one that was made together with its host: once, nobody looks whether it is there."""
+        self._new = self.adopt(network)
 
     def refuse_taken(
         self,
@@ -122,6 +127,9 @@ class HostNetworks:
     def standing(self, bridge: str) -> Network | None:
         """One by its bridge's name, if it is there."""
         known = self._known.get(bridge)
+        new, self._new = self._new, None
+        if new is not None and new is known:
+            return known
         if known is not None and self._host.place.call(links.present, [bridge]):
             return known
         return next((network for network in self.all() if network.bridge == bridge), None)

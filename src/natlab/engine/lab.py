@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
+from natlab.engine import starting_network
 from natlab.engine.container import Container
-from natlab.engine.host import DOCKER0_AS_USUAL, Docker0, Host
+from natlab.engine.host import DOCKER0, DOCKER0_AS_USUAL, Docker0, Host
 from natlab.engine.node import Node
 from natlab.errors import UsageError
 from natlab.kernel import batch, links, machine, machine_made, namespaces, processes
@@ -60,6 +61,7 @@ class Lab:
         agent: The sandbox to stand in; this process's own, unless another is given.
         lan: Whether the hosts are plugged in at once; if not, when the LAN is first asked for
             (`switch`, `add_host`).
+        with_docker0: Whether hosts that are made with the lab have docker0 from the beginning.
 
     Raises:
         UsageError: an address or a name is not valid.
@@ -76,6 +78,7 @@ class Lab:
         mtu: int = 1500,
         agent: Agent | None = None,
         lan: bool = True,
+        with_docker0: bool = False,
     ) -> None:
         self._lan: Namespace | None = None
         self._userland_proxy, self._port_range = userland_proxy, port_range
@@ -85,7 +88,9 @@ class Lab:
         self.hosts: dict[str, Host] = {}
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
+            self._with_docker0 = with_docker0
             self._build(lan=lan)
+            self._with_docker0 = False  # hosts that are added later begin without
             undo.pop_all()
 
     @classmethod
@@ -94,6 +99,7 @@ class Lab:
         lab = cls.__new__(cls)
         lab._userland_proxy, lab._port_range = True, SEED_RANGE  # noqa: SLF001 - its own constructor
         lab._docker0, lab._mtu = DOCKER0_AS_USUAL, 1500  # noqa: SLF001
+        lab._with_docker0 = False  # noqa: SLF001
         lab.agent, lab.hosts, lab._lan = agent, {}, None  # noqa: SLF001
         lab.addresses = _checked(CLASSROOM)
         pinned = agent.call(None, namespaces.list_pinned, f"{PINS}/hosts")
@@ -177,8 +183,22 @@ class Lab:
         calls = [make, Call(NEWEST, machine.settle)]
         if self._lan is not None:
             calls.append(self._plug_call(name, NEWEST))
-        number, *_ = self.agent.call(None, batch.together, calls)
+        at_once = self._with_docker0 and self._docker0.icc
+        if at_once:
+            calls += self._docker0_calls()
+        number, *_, last = self.agent.call(None, batch.together, calls)
         self._adopt(name, number)
+        if at_once:
+            self.hosts[name].begun(last)
+        elif self._with_docker0:
+            self.hosts[name].add_docker0()
+
+    def _docker0_calls(self) -> list[Call]:
+        """The calls that give the machine that is made just before docker0."""
+        interface = IPv4Interface(self._docker0.address)
+        specs = starting_network.fresh_rules(interface, DOCKER0)
+        proxy, mtu = self._userland_proxy, self._docker0.mtu
+        return starting_network.network_calls(NEWEST, interface, DOCKER0, mtu, specs, proxy=proxy)
 
     def _adopt(self, name: str, number: int) -> None:
         place = Namespace(self.agent, number)

@@ -137,6 +137,8 @@ class Network:
             reason = {
                 errno.EEXIST: "it has an eth0 or a default route already",
                 errno.ENODEV: f"there is no bridge {self.bridge} any more",
+                errno.EXFULL: "it has 1,023 ports already, as many as a bridge takes:"
+                " add another network for more",
             }.get(error.errno or 0, error.strerror)
             raise NatlabError(
                 f"{container.name} cannot join {self.bridge} on {self.host.name}: {reason}"

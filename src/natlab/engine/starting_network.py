@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING, Final
 
 from natlab.errors import NatlabError
 from natlab.kernel import batch, firewall, link_facts, links, sysctl
 from natlab.kernel.batch import Call
+from natlab.model.network_rules import NetworkRules
+from natlab.model.rule_spec import RuleSpec
 
 if TYPE_CHECKING:
     from natlab.engine.network import Network
@@ -42,17 +46,42 @@ def start(network: Network, interface: IPv4Interface) -> None:
     wanted = network.rules()
     specs = wanted.masquerading()
     specs += wanted.forwarding(there, proxy=host.userland_proxy, standing=standing)
-    undo_bridge = Call(here, links.delete, (bridge,))
-    undo_forward = Call(here, sysctl.write, (_FORWARD, forwarded))
-    proxy = {"userland_proxy": host.userland_proxy}
-    acts = [
-        Call(here, links.add_bridge, (bridge, [str(interface)], network.mtu), undo=undo_bridge),
-        Call(here, sysctl.write, (_FORWARD, "1"), undo=undo_forward),
-        Call(here, firewall.begin, (specs,), proxy),
-    ]
+    acts = network_calls(
+        here, interface, bridge, network.mtu, specs, proxy=host.userland_proxy, before=forwarded
+    )
     try:
         *_, now = host.place.call(batch.together, acts)
     except OSError as error:
         raise NatlabError(f"{bridge} on {host.name}: {error.strerror}") from error
     if (generation, now) == (firewall.UNTOUCHED, firewall.UNTOUCHED + 1):
         host.publishing.begun(now, specs)
+
+
+def network_calls(
+    place: int,
+    interface: IPv4Interface,
+    bridge: str,
+    mtu: int,
+    specs: Sequence[RuleSpec],
+    *,
+    proxy: bool,
+    before: str = "0",
+) -> list[Call]:
+    """The calls that make a network on the machine of that number, where nothing is in its way.
+
+    The result of the last one is the generation of the ruleset afterwards.
+    """
+    undo_bridge = Call(place, links.delete, (bridge,))
+    undo_forward = Call(place, sysctl.write, (_FORWARD, before))
+    return [
+        Call(place, links.add_bridge, (bridge, [str(interface)], mtu), undo=undo_bridge),
+        Call(place, sysctl.write, (_FORWARD, "1"), undo=undo_forward),
+        Call(place, firewall.begin, (specs,), {"userland_proxy": proxy}),
+    ]
+
+
+@functools.lru_cache(maxsize=16)
+def fresh_rules(interface: IPv4Interface, bridge: str) -> tuple[RuleSpec, ...]:
+    """The rules of the first network of a host, whose containers reach each other."""
+    wanted = NetworkRules(bridge, (interface.network,))
+    return *wanted.masquerading(), *wanted.forwarding((), proxy=True)

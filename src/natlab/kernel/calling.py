@@ -22,7 +22,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, Final, NoReturn
 
-from natlab.kernel import processes, syscalls
+from natlab.errors import NatlabError
+from natlab.kernel import launching, processes, syscalls
 from natlab.kernel.wire import Fd
 
 _NAME: Final = "natlab-call"
@@ -32,11 +33,20 @@ _PACKAGES: Final = ("site-packages", "dist-packages")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a callable finds around it: the caller's import path, a directory, an environment."""
+    """What a callable finds around it.
+
+    Attributes:
+        paths: The caller's import path.
+        cwd: Its directory, if it is there.
+        env: Its environment.
+        within: The process, by its number here, in whose container it is called; 0: the network
+            namespace in which the agent stands, and the machine's files.
+    """
 
     paths: Sequence[str]
     cwd: str
     env: dict[str, str]
+    within: int = 0
 
 
 def start_call(payload: Fd, result: Fd, stdio: list[Fd], around: Surroundings) -> tuple[int, Fd]:
@@ -49,11 +59,36 @@ def start_call(payload: Fd, result: Fd, stdio: list[Fd], around: Surroundings) -
         around: What it finds around it.
     """
     agent = os.getpid()
-    child = os.fork()
+    child = _fork(around.within)
     if child == 0:
         _be(agent, payload, result, stdio, around)
     processes.adopt(child)
     return child, Fd(os.pidfd_open(child))
+
+
+def _fork(within: int) -> int:
+    if not within:
+        return os.fork()
+    try:
+        pidfd = os.pidfd_open(within)
+    except ProcessLookupError as error:
+        raise NatlabError("the container has ended: start another one") from error
+    try:
+        return launching.fork_into(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def _enter(pid: int) -> None:
+    """Stand in a container: its files, network, host name and IPC, as `docker exec` does."""
+    import cloudpickle  # noqa: F401 - from here on files are the container's
+    from tblib import pickling_support  # noqa: F401
+
+    kinds = ("ipc", "uts", "net", "mnt")
+    fds = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+    for fd in fds:
+        syscalls.setns(fd)
+    os.chdir("/")
 
 
 def _be(agent: int, payload: Fd, result: Fd, stdio: list[Fd], around: Surroundings) -> NoReturn:
@@ -73,7 +108,9 @@ def _begin_anew(
 ) -> tuple[int, int]:
     """Have nothing of the agent's; returns where the two files are now."""
     syscalls.die_with_parent(signal.SIGKILL)
-    if os.getppid() != agent:
+    if around.within:
+        _enter(around.within)
+    elif os.getppid() != agent:
         os._exit(1)
     os.setsid()
     signal.set_wakeup_fd(-1)
@@ -84,7 +121,8 @@ def _begin_anew(
     for target, fd in enumerate(wanted):
         os.dup2(fd, target, inheritable=target < _STDIO)
     os.closerange(len(wanted), _highest() + 1)
-    Path("/proc/self/comm").write_text(_NAME)
+    with contextlib.suppress(OSError):  # an image may have no /proc to write to
+        Path("/proc/self/comm").write_text(_NAME)
     _open_stdio()
     os.environ.clear()
     os.environ.update(around.env)

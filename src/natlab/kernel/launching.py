@@ -90,7 +90,7 @@ def launch(
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            child = _fork(pid_namespace)
+            child = fork_into(pid_namespace)
             if child == 0:
                 ours.close()
                 _be(program, stdio, theirs, enter)
@@ -106,7 +106,7 @@ def launch(
     raise _rebuilt(json.loads(said))
 
 
-def _fork(pid_namespace: int | None) -> int:
+def fork_into(pid_namespace: int | None) -> int:
     """Fork into a process namespace; the agent itself stays in its own."""
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:

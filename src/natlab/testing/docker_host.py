@@ -63,8 +63,7 @@ class DockerHost(Standing):
         self._process = os.getpid()
         self._engine: FakeDocker | None = None
         try:
-            fresh = self._own
-            self.docker0: Network = self.node.add_docker0() if fresh else self.node.docker0
+            self.docker0: Network = self.node.docker0
         except BaseException:
             self.close()
             raise
@@ -98,7 +97,8 @@ class DockerHost(Standing):
             env: Its environment, besides PATH and the like.
             volumes: What `-v` takes, one or several. With volumes or an image the container is
                 one of natlab's Docker engine, with a root tree of its own; without them it is a
-                network namespace that sees the host's files.
+                network namespace that sees the host's files. A callable must find in the image
+                what it imports.
             name: Its name; one is made up unless given.
             image: The engine's image to run it from: "host", the machine's own tree, if there
                 are volumes and no image is named.
@@ -241,7 +241,7 @@ def alone(settings: Settings, **options: Any) -> Lab:
             f"subnet {subnet} overlaps the route {lan} dev eth0 (table main) on {NAME}:"
             " choose another subnet"
         )
-    return made(settings.changed(hosts={NAME: ADDRESS}), lan=False, **options)
+    return made(settings.changed(hosts={NAME: ADDRESS}), lan=False, with_docker0=True, **options)
 
 
 def made(settings: Settings, **options: Any) -> Lab:

@@ -9,14 +9,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from natlab.engine.node import Node
 from natlab.engine.process import Completed
-from natlab.errors import NatlabError, UsageError
+from natlab.errors import NatlabError
 from natlab.testing.container import Runnable, RunningContainer, Wish
+from natlab.testing.light import Light
 
 if TYPE_CHECKING:
     from natlab.testing.docker_host import DockerHost
 
 _LOOK_AGAIN: Final = 0.01
+IDLE: Final = ["sleep", "2147483647"]
 MACHINE: Final = "host"
 """The image that is the machine's own tree, read-only underneath."""
 
@@ -24,22 +27,19 @@ MACHINE: Final = "host"
 def start(host: DockerHost, wish: Wish, volumes: Any, image: str | None) -> RunningContainer:
     """Start it; see `DockerHost.run`.
 
+    A callable runs beside a program that does nothing, as with `docker exec`.
+
     Raises:
-        UsageError: it is a Python callable.
+        UsageError: the callable cannot be sent.
         NatlabError: the engine refused; the message is Docker's.
     """
     from docker.errors import DockerException  # type: ignore[import-untyped]
 
-    if callable(wish.what):
-        raise UsageError(
-            f"{host.fixture}.run: a Python callable runs in a container without volumes and image:"
-            " leave them out, or run a program"
-        )
     client = host.engine().client()
     try:
         made = client.containers.run(
             image or MACHINE,
-            _command(wish.what),
+            IDLE if callable(wish.what) else _command(wish.what),
             name=wish.name,
             detach=True,
             environment=dict(wish.env),
@@ -51,7 +51,15 @@ def start(host: DockerHost, wish: Wish, volumes: Any, image: str | None) -> Runn
         raise NatlabError(f"{host.fixture}.run: {said}") from error
     made.reload()
     ip = made.attrs["NetworkSettings"]["IPAddress"]
-    return RunningContainer(host, wish, _Engines(made), None, ip)
+    if not callable(wish.what):
+        return RunningContainer(host, wish, _Engines(made, host.node), None, ip)
+    program = _Callables(made, host.node)
+    try:
+        program.begin(wish.what, wish.args, wish.env)
+    except BaseException:
+        made.remove(force=True)
+        raise
+    return RunningContainer(host, wish, program, None, ip)
 
 
 def _command(what: Any) -> list[str]:
@@ -75,10 +83,20 @@ def _ports(publish: Sequence[str], exposed: frozenset[str]) -> dict[str, Any]:
 class _Engines:
     """Its program, as docker-py has it."""
 
-    failure = None
-
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, host: Node) -> None:
         self._container = container
+        self._host = host
+
+    @property
+    def pid(self) -> int:
+        """Its first process's number in the lab."""
+        self._container.reload()
+        return int(self._container.attrs["State"]["Pid"])
+
+    @property
+    def failure(self) -> str | None:
+        """See `Program`."""
+        return None
 
     def wait(self, timeout: float) -> Any:
         """See `Program`."""
@@ -116,15 +134,26 @@ class _Engines:
         what: Runnable,
         args: Sequence[Any],
         env: Mapping[str, str],
-        timeout: float,  # noqa: ARG002 - the engine has no limit of its own
+        timeout: float,
     ) -> Any:
-        """See `Program`; the engine has no time limit of its own."""
-        if callable(what) or args:
-            raise UsageError("a Python callable runs in a container without volumes and image")
+        """See `Program`; for a program, the engine has no time limit of its own."""
+        if callable(what):
+            return self._call(what, args, env, timeout)
         command = _command(what)
         code, (out, err) = self._container.exec_run(command, environment=dict(env), demux=True)
         texts = [(part or b"").decode(errors="replace") for part in (out, err)]
         return Completed(tuple(command), code, *texts)
+
+    def _call(
+        self, what: Runnable, args: Sequence[Any], env: Mapping[str, str], timeout: float
+    ) -> Any:
+        __tracebackhide__ = True
+        beside = Light(self._host, self.pid)
+        beside.begin(what, args, env)
+        try:
+            return beside.wait(timeout)
+        finally:
+            beside.kill()
 
     def kill(self) -> None:
         """See `Program`."""
@@ -135,3 +164,42 @@ class _Engines:
         except APIError as error:
             if error.status_code != 404:  # noqa: PLR2004 - gone already
                 raise
+
+
+class _Callables(_Engines):
+    """A callable that is its program, beside one that does nothing."""
+
+    def __init__(self, container: Any, host: Node) -> None:
+        super().__init__(container, host)
+        self._light = Light(host, self.pid)
+
+    def begin(self, what: Runnable, args: Sequence[Any], env: Mapping[str, str]) -> None:
+        """Start it; see `Light.begin`."""
+        self._light.begin(what, args, env)
+
+    def wait(self, timeout: float) -> Any:
+        """See `Program`."""
+        __tracebackhide__ = True
+        return self._light.wait(timeout)
+
+    def wait_for(self, text: str, timeout: float) -> str:
+        """See `Program`."""
+        return self._light.wait_for(text, timeout)
+
+    def logs(self) -> str:
+        """See `Program`."""
+        return self._light.logs()
+
+    def ends_within(self, seconds: float) -> bool:
+        """See `Program`."""
+        return self._light.ends_within(seconds)
+
+    @property
+    def failure(self) -> str | None:
+        """See `Program`."""
+        return self._light.failure
+
+    def kill(self) -> None:
+        """See `Program`."""
+        self._light.kill()
+        super().kill()

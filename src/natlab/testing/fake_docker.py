@@ -37,6 +37,7 @@ class FakeDocker(Standing):
         self, lab: Lab | None = None, host: str = NAME, *, settings: Settings | None = None
     ) -> None:
         settings = settings or Settings()
+        self._closed = False
         with contextlib.ExitStack() as undo:
             self.lab = lab if lab is not None else undo.enter_context(alone(settings))
             self._host: Host = self.lab.host(host)
@@ -48,9 +49,18 @@ class FakeDocker(Standing):
         """The same as a host of the lab."""
         return self._host
 
+    def check_open(self) -> None:
+        """Check that it was not closed; see `Standing`."""
+        if self._closed:
+            raise NatlabError(
+                "fake_docker was closed when its test ended: ask for it in the test that uses it,"
+                " or take fake_docker_module for one that lasts"
+            )
+
     @property
     def url(self) -> str:
         """What belongs into `DOCKER_HOST`: `unix:///…`."""
+        self.check_open()
         return self._engine.url
 
     @property
@@ -102,6 +112,7 @@ class FakeDocker(Standing):
 
     def close(self) -> None:
         """End it with its containers; twice does nothing."""
+        self._closed = True
         self._undo.close()
 
     def __enter__(self) -> Self:

@@ -17,8 +17,9 @@ from natlab.testing.container import Runnable
 class Light:
     """A program or callable in a container that is a network namespace and nothing else."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, within: int = 0) -> None:
         self._node = node
+        self._within = within
         self._log = Log()
         self._call: calling.Call | None = None
         self._process: Process
@@ -32,8 +33,9 @@ class Light:
         """
         try:
             if callable(what):
+                place, log = self._node.place, self._log.writer
                 self._call = calling.start(
-                    self._node.place, what, args, env=env, output=self._log.writer
+                    place, what, args, env=env, output=log, within=self._within
                 )
                 self._process = self._call.process
             else:

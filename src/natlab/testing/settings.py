@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
@@ -81,19 +82,23 @@ class Settings:
     @property
     def ports(self) -> PortRange | None:
         """The same for the library."""
-        if self.port_range == KERNEL:
-            return None
-        first, _, last = str(self.port_range).partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
-            raise UsageError(
-                f"natlab's port_range is like 49153-65535, or {KERNEL}, not {self.port_range!r}"
-            )
-        try:
-            return PortRange(int(first), int(last or first))
-        except UsageError as error:
-            raise UsageError(f"natlab's port_range: {error}") from None
+        return _ports(str(self.port_range))
 
 
+@functools.lru_cache(maxsize=16)
+def _ports(text: str) -> PortRange | None:
+    if text == KERNEL:
+        return None
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        raise UsageError(f"natlab's port_range is like 49153-65535, or {KERNEL}, not {text!r}")
+    try:
+        return PortRange(int(first), int(last or first))
+    except UsageError as error:
+        raise UsageError(f"natlab's port_range: {error}") from None
+
+
+@functools.lru_cache(maxsize=16)
 def _gateway(subnet: str) -> IPv4Interface:
     try:
         interface = ip_interface(subnet)
