@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import socket
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from natlab.engine import process
-from natlab.engine.process import Process
+from natlab.engine.proxies import Proxies
 from natlab.errors import NatlabError, StaleError, UsageError
-from natlab.kernel import conntrack, firewall, processes, sockets, sysctl
+from natlab.kernel import conntrack, firewall, sockets, sysctl
 from natlab.kernel.batch import Call
 from natlab.model.addresses import Address
 from natlab.model.ports import (
@@ -30,8 +28,8 @@ from natlab.model.ports import (
     host_and_port,
 )
 from natlab.model.publish import Published, PublishSpec, parse_publish, publish_order
-from natlab.model.published_rules import Target, is_dnat, wanted
-from natlab.model.rule_spec import Expr, RuleSpec, family_of
+from natlab.model.published_rules import ANY, Target, is_dnat, read_published, wanted
+from natlab.model.rule_spec import Expr, RuleSpec
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 Targets: TypeAlias = dict[int, Target]
 """A container by the version of its addresses: 4, and 6 if it has one."""
 _IPV4: Final = 4
-_ANY: Final[dict[int, Address]] = {4: IPv4Address("0.0.0.0"), 6: IPv6Address("::")}
-_WITH_PROXY = ("tcp", "udp")
 _BRIDGED: Final = "net.bridge.bridge-nf-call-iptables"
 
 
@@ -55,7 +51,7 @@ class Publishing:
         self._held: set[Published] = set()
         self._generation: int | None = None
         self._standing: set[str] = set()
-        self._proxies: dict[tuple[Published, Address], Process] = {}
+        self.proxies = Proxies(host)
 
     def publish(
         self,
@@ -105,7 +101,7 @@ class Publishing:
     def _allocate(
         self, wanted: Sequence[PublishSpec], targets: Targets, *, in_use: InUse
     ) -> tuple[tuple[Binding, ...], tuple[Published, ...]]:
-        requests = [spec.request([_ANY[version] for version in targets]) for spec in wanted]
+        requests = [spec.request([ANY[version] for version in targets]) for spec in wanted]
         bindings = self._ports.allocate(requests, in_use=in_use)
         pairs = zip(wanted, bindings, strict=True)
         return bindings, tuple(p for spec, binding in pairs for p in spec.published(binding))
@@ -192,7 +188,7 @@ class Publishing:
                 for target, items in _by_target(targets, published):
                     undo.callback(self.take_back, target.address, items)
                 for item in published:
-                    self._start_proxy(item, targets[item.host_ip.version].address)
+                    self.proxies.start(item, targets[item.host_ip.version].address)
                 undo.pop_all()
 
     def _reach_without_proxy(self, bridge: str) -> None:
@@ -228,34 +224,6 @@ class Publishing:
         self._standing |= {spec.key for spec in added if not is_dnat(spec)}
         self._generation = now if before is not None and now == before + 1 else None
 
-    def _start_proxy(self, item: Published, address: Address) -> None:
-        if item.proto not in _WITH_PROXY:
-            return
-        kind = socket.SOCK_STREAM if item.proto == "tcp" else socket.SOCK_DGRAM
-        where = (str(item.host_ip), item.host_port)
-        try:
-            listening = self.host.place.call(sockets.open_server, int(kind), *where)
-        except OSError as error:
-            raise NatlabError(
-                f"failed to bind host port {host_and_port(item.host_ip, where[1])}/{item.proto}:"
-                f" {(error.strerror or str(error)).lower()}"
-            ) from error
-        try:
-            command = ["docker-proxy", "-use-listen-fd", *_proxy_options(item, address)]
-            self._proxies[item, address] = process.start(self.host.place, command, stdin=listening)
-        finally:
-            listening.close()
-
-    def _end_proxy(self, item: Published, address: Address) -> None:
-        """End the proxy of a published port, whoever started it."""
-        mine = self._proxies.pop((item, address), None)
-        if mine is not None:
-            mine.kill()
-        elif item.proto in _WITH_PROXY:
-            options = " ".join(_proxy_options(item, address))
-            number = self.host.place.number
-            self.host.place.agent.call(None, processes.end_programs, number, options)
-
     def _in_use(self, address: Address, port: int, proto: str) -> bool:
         """Whether a program of the host holds a port; found by trying to take it."""
         try:
@@ -278,7 +246,7 @@ class Publishing:
             return
         target = Target(network.bridge, address, self.host.userland_proxy)
         for item in published:
-            self._end_proxy(item, address)
+            self.proxies.end(item, address)
         specs = [target.dnat(item) for item in published]
         kept = {
             (item.container_port, item.proto)
@@ -303,21 +271,7 @@ class Publishing:
 
     def read(self) -> tuple[tuple[Published, Address], ...]:
         """What is published and to which address, read from the kernel's rules."""
-        return tuple(self._read())
-
-    def _read(self) -> Iterator[tuple[Published, Address]]:
-        for _, _, rule in self.host.ruleset().rules():
-            if rule.dnat is None:
-                continue
-            to, to_port = ip_address(rule.dnat[0]), rule.dnat[1]
-            values = {match.key: match.value for match in rule.matches if match.op == "=="}
-            named = values.get(f"{family_of(to)} daddr")
-            host_ip = ip_address(named) if named else _ANY[to.version]
-            for proto in PROTOS:
-                port = values.get(f"{proto} dport", "")
-                if port.isdigit():
-                    item = Published(host_ip, int(port), to_port or int(port), proto)
-                    yield item, to
+        return tuple(read_published(self.host.ruleset()))
 
     @contextlib.contextmanager
     def used_up(self) -> Iterator[None]:
@@ -336,9 +290,7 @@ class Publishing:
 
     def forget(self) -> None:
         """End this process's proxies and begin anew with the ports; rules stay as they are."""
-        for proxy in self._proxies.values():
-            proxy.kill()
-        self._proxies.clear()
+        self.proxies.end_mine()
         self._held.clear()
         self._generation = None
         self._ports = PortAllocator(self._range)
@@ -350,13 +302,6 @@ def _by_target(
     """What leads to each of a container's addresses."""
     for version, target in targets.items():
         yield target, [item for item in published if item.host_ip.version == version]
-
-
-def _proxy_options(item: Published, address: Address) -> list[str]:
-    return [
-        *("-proto", item.proto, "-host-ip", str(item.host_ip), "-host-port", str(item.host_port)),
-        *("-container-ip", str(address), "-container-port", str(item.container_port)),
-    ]
 
 
 def _settings(bridge: str) -> dict[str, str]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from natlab.model import firewall
 from natlab.model.addresses import Address
 from natlab.model.port_index import FEW, PORTS, lookups
+from natlab.model.ports import PROTOS
 from natlab.model.publish import Published
 from natlab.model.rule_spec import Expr, RuleSpec, family_of
+from natlab.model.ruleset import Ruleset
+
+ANY: Final[dict[int, Address]] = {4: IPv4Address("0.0.0.0"), 6: IPv6Address("::")}
+"""All addresses of a host, by the version."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +85,18 @@ def wanted(
     specs = [*(spec for spec in once if spec.key not in standing), *admitting, *dnat]
     chain, guard = firewall.loopback_guard()
     return specs, [chain] if guard in specs else []
+
+
+def read_published(ruleset: Ruleset) -> Iterator[tuple[Published, Address]]:
+    """What is published, and to which address, by a host's rules, whoever made them."""
+    for _, _, rule in ruleset.rules():
+        if rule.dnat is None:
+            continue
+        to, to_port = ip_address(rule.dnat[0]), rule.dnat[1]
+        values = {match.key: match.value for match in rule.matches if match.op == "=="}
+        named = values.get(f"{family_of(to)} daddr")
+        host_ip = ip_address(named) if named else ANY[to.version]
+        for proto in PROTOS:
+            port = values.get(f"{proto} dport", "")
+            if port.isdigit():
+                yield Published(host_ip, int(port), to_port or int(port), proto), to
