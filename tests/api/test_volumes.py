@@ -429,6 +429,14 @@ def test_docker_py_mounts_volumes_in_each_of_its_spellings(client):
     assert {v.name for v in client.volumes.list()} == {"one", "two"}
 
 
+def test_an_old_client_prunes_named_volumes_too(client):
+    client.volumes.create("data")
+    for version, left in (("1.42", ["data"]), ("1.41", [])):
+        response = client.api._post(f"{client.api.base_url}/v{version}/volumes/prune")
+        assert response.status_code == 200
+        assert [volume.name for volume in client.volumes.list()] == left
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -477,6 +485,29 @@ def test_events_tell_what_becomes_of_volumes(docker):
         "destroy 64 local",
         "destroy 4 local",
     ]
+
+
+def test_many_clients_make_and_remove_the_same_volume_at_once(engine):
+    known, problems = engine.engine.volumes, []
+
+    def work():
+        for _ in range(30):
+            made, _ = known.create("data", labels={"a": "b"})
+            if (made.name, dict(made.labels)) != ("data", {"a": "b"}):
+                problems.append(made)
+            try:
+                known.removal.remove("data")
+            except Refusal as error:
+                if error.message != "get data: no such volume":
+                    problems.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert known.all() == []
 
 
 def test_two_that_copy_into_one_volume_at_once_do_it_once(client, image, host):

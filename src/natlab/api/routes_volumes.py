@@ -66,9 +66,12 @@ def remove(engine: Engine, request: Request) -> Response:
 
 @routes.post("/volumes/prune")
 def prune(engine: Engine, request: Request) -> Response:
-    """`docker volume prune`: the anonymous ones that no container has, or with `all` every one."""
+    """`docker volume prune`: the anonymous ones that no container has, or with `all` every one.
+
+    A client from before version 1.42 means every one.
+    """
     filters = parse_filters(request.query.text("filters"), _PRUNED)
-    everything = filters.flag("all", default=False)
+    everything = filters.flag("all", default=request.before(1, 42))
 
     def wanted(volume: Volume) -> bool:
         labels = volume.labels or {}
