@@ -31,11 +31,12 @@ lint: ## ruff, mypy, and shellcheck where it is installed
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck tools/*.sh src/natlab/programs/*.sh .ci/run; \
 	else echo "shellcheck is not installed: the shell scripts were not checked"; fi
 
-bench: ## time attaching, publishing, running and volumes against what they are made of
+bench: ## time containers, engines, volumes and fixtures against the kernel floor and other tools
 	@$(provision)
 	@$(VENV)/bin/python tests/bench/bench_attach.py
 	@$(VENV)/bin/python tests/bench/bench_engine.py
 	@$(VENV)/bin/python tests/bench/bench_volumes.py
+	@$(VENV)/bin/python tests/bench/bench_fixture.py
 
 parity: ## compare with a real Docker engine, flow by flow (root); writes docs/parity.md
 	@$(provision) --extras test

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,11 @@ import ordinary_user
 import pytest
 
 from natlab import Lab
+
+INSTALLED = "natlab" in {each.name for each in entry_points(group="pytest11")}
+"""Whether the plugin is loaded by itself; from a source tree that is not installed, it is not."""
+
+pytest_plugins = ["pytester", *([] if INSTALLED else ["natlab.pytest_plugin"])]
 
 SRC = Path(__file__).parents[1] / "src"
 

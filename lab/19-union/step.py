@@ -25,7 +25,7 @@ RUN = "docker run -d --name {} -v /usr:/usr:ro layered sleep infinity"
 ONE, TWO = RUN.format("one"), RUN.format("two")
 WRITES = "echo one was here >/note; rm /etc/motto; echo and one more >>/welcome"
 HELLO = "hello from app"
-NOTES = "find /srv /run /var/lib/docker -name note -type f -exec head -qn 1 {} +"
+NOTES = "find /srv /run /var/lib/docker -xdev -name note -type f -exec head -qn 1 {} +"
 
 
 def build(lab: Lab) -> None:
@@ -49,7 +49,7 @@ def two_unions(lab: Lab) -> str:
     roots = []
     for inside in (one, two):
         anew = f"docker rm -f {inside.name}, and then {RUN.format(inside.name)}"
-        roots.append(union_root(inside, hint=f"by hand: mount -t overlay …; {anew}"))
+        roots.append(union_root(inside, hint=f"by hand: mount -t overlay … before chroot; {anew}"))
         said = inside.read("/welcome").partition("\n")[0]
         expect(
             said == HELLO or (said and inside is one),

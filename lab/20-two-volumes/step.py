@@ -4,6 +4,7 @@ from natlab import Lab
 from natlab.course import (
     Resident,
     arrives,
+    bind_by_hand,
     check,
     docker,
     expect,
@@ -18,14 +19,16 @@ from natlab.course import (
 NAME, TARGETS = "Volume_Container", ("/var/volume1", "/var/volume2")
 RUN = f"docker run -d -v /var/volume1 -v /var/volume2 --name {NAME} busybox sleep infinity"
 ANEW = f"docker rm -f {NAME}, and then {RUN}"
-BY_HAND = (
-    f"nsenter -m -t $(cat /srv/{NAME}/pid) mount --bind DIRECTORY /srv/{NAME}/root{{}}; or {ANEW}"
-)
 
 
 def build(lab: Lab) -> None:
     """The seed's command, in today's spelling."""
     docker(lab.ubuntu1, RUN.removeprefix("docker "))
+
+
+def mount_it(target: str) -> str:
+    """How a volume comes there, in both ways."""
+    return f"{bind_by_hand(NAME, 'DIRECTORY', target)}; with docker: {ANEW}"
 
 
 def owner(lab: Lab) -> Resident:
@@ -39,12 +42,12 @@ def two_mounts(lab: Lab) -> str:
     root = union_root(inside, hint=ANEW)
     told = []
     for target in TARGETS:
-        mount = mounted_at(inside, target, hint=BY_HAND.format(target))
+        mount = mounted_at(inside, target, hint=mount_it(target))
         expect(
             mount.kind != "overlay" and mount.device != root.device,
             expected=f"at {target} a directory that is not of the union",
             actual="it is a piece of the union",
-            hint=BY_HAND.format(target),
+            hint=mount_it(target),
         )
         told.append(f"{target} is {mount.root} of the file system {mount.device} ({mount.kind})")
     return "; ".join(told)

@@ -4,6 +4,7 @@ from natlab import Lab
 from natlab.course import (
     Resident,
     arrives,
+    bind_by_hand,
     check,
     docker,
     expect,
@@ -19,8 +20,13 @@ OWNER, TARGETS = "Volume_Container", ("/var/volume1", "/var/volume2")
 RUN = f"docker run -d -v /var/volume1 -v /var/volume2 --name {OWNER} busybox sleep infinity"
 FROM = "docker run -d --volumes-from Volume_Container{} --name {} busybox sleep infinity"
 APP, READER = FROM.format("", "App_Container"), FROM.format(":ro", "Reader_Container")
-APP_ANEW = f"docker rm -f App_Container, and then {APP}"
-READER_ANEW = f"docker rm -f Reader_Container, and then {READER}"
+APP_ANEW = (
+    f"docker rm -f App_Container, and then {APP}; by hand:"
+    f" {bind_by_hand('App_Container', 'DIRECTORY', TARGETS[0])}, and so on"
+)
+READER_ANEW = (
+    f"docker rm -f Reader_Container, and then {READER}; by hand: the same with `mount -o bind,ro`"
+)
 
 
 def build(lab: Lab) -> None:
@@ -35,12 +41,12 @@ def owner(lab: Lab) -> Resident:
 
 def app(lab: Lab) -> Resident:
     """The one that shares them."""
-    return running(lab, "App_Container", APP)[1]
+    return running(lab, "App_Container", f"{APP} (by hand: box App_Container)")[1]
 
 
 def reader(lab: Lab) -> Resident:
     """The one that may only read."""
-    return running(lab, "Reader_Container", READER)[1]
+    return running(lab, "Reader_Container", f"{READER} (by hand: box Reader_Container)")[1]
 
 
 def same_mounts(first: Resident, second: Resident, hint: str) -> str:

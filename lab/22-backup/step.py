@@ -3,6 +3,7 @@
 from natlab import Lab
 from natlab.course import (
     Resident,
+    bind_by_hand,
     check,
     expect,
     mounted_at,
@@ -19,7 +20,11 @@ RESTORED = "docker run -d -v /data --name RESTORED busybox sleep infinity"
 WITH_TAR = "docker run --rm --volumes-from {} -v /srv:/backup busybox tar {} /backup/backup.tar"
 BACKUP = f"{WITH_TAR.format('DATA', 'cf')} /data"
 RESTORE = WITH_TAR.format("RESTORED", "xf")
-RESTORE_ANEW = f"docker rm -f RESTORED, then {RESTORED}, and then {RESTORE}"
+RESTORE_ANEW = (
+    f"docker rm -f RESTORED, then {RESTORED}, and then {RESTORE};"
+    f" by hand: {bind_by_hand('RESTORED', 'DIRECTORY', VOLUME)}, and then"
+    f" box RESTORED tar xf - <{ARCHIVE}"
+)
 FILL = """
 mkdir /data/letters
 echo "to be kept" >/data/letters/first
@@ -47,12 +52,12 @@ def build(lab: Lab) -> None:
 
 def data(lab: Lab) -> Resident:
     """The container with the volume."""
-    return running(lab, "DATA", DATA)[1]
+    return running(lab, "DATA", f"{DATA} (by hand: box DATA)")[1]
 
 
 def restored(lab: Lab) -> Resident:
     """The one with the other volume."""
-    return running(lab, "RESTORED", RESTORED)[1]
+    return running(lab, "RESTORED", f"{RESTORED} (by hand: box RESTORED)")[1]
 
 
 def own_directory(inside: Resident) -> str:
@@ -63,7 +68,8 @@ def own_directory(inside: Resident) -> str:
 @check("DATA has a volume at /data, with files in it and a mode of its own")
 def filled(lab: Lab) -> str:
     inside = data(lab)
-    mounted_at(inside, VOLUME, hint=f"docker rm -f DATA, and then {DATA}")
+    by_hand = bind_by_hand("DATA", "DIRECTORY", VOLUME)
+    mounted_at(inside, VOLUME, hint=f"{by_hand}; with docker: docker rm -f DATA, and then {DATA}")
     files = inside.run("find", VOLUME, "-type", "f").stdout.split()
     expect(
         files,

@@ -6,6 +6,7 @@ from natlab.course import (
     Resident,
     appended,
     arrives,
+    bind_by_hand,
     check,
     expect,
     mounted_at,
@@ -40,16 +41,15 @@ def files(lab: Lab) -> Resident:
     return running(lab, "files", f"{RUN} (by hand: box files)")[1]
 
 
-def by_hand(source: str, target: str) -> str:
+def mount_it(source: str, target: str) -> str:
     """How it is mounted, in both ways."""
-    enter = "nsenter -m -t $(cat /srv/files/pid)"
-    return f"{enter} mount --bind {source} /srv/files/root{target}; or {ANEW}"
+    return f"{bind_by_hand('files', source, target)}; with docker: {ANEW}"
 
 
 def mounted_file(lab: Lab, target: str, source: str) -> tuple[Resident, MountPoint]:
     """A single file is mounted at a place in the container."""
     inside = files(lab)
-    hint = f"mount the file before you change it: {by_hand(source, target)}"
+    hint = f"mount the file before you change it: {mount_it(source, target)}"
     mount = mounted_at(inside, target, hint=hint)
     expect(
         inside.run("test", "-f", target).returncode == 0,
@@ -63,7 +63,7 @@ def mounted_file(lab: Lab, target: str, source: str) -> tuple[Resident, MountPoi
 @check("the volume shelf is a directory of ubuntu1: written here, read there")
 def named_volume(lab: Lab) -> str:
     inside = files(lab)
-    hint = by_hand("/srv/volumes/shelf", "/shelf")
+    hint = mount_it("/srv/volumes/shelf", "/shelf")
     place = place_on(lab.ubuntu1, mounted_at(inside, "/shelf", hint=hint), hint=hint)
     expect(
         "shelf" in place.split("/"),
@@ -78,7 +78,7 @@ def named_volume(lab: Lab) -> str:
 @check("ubuntu1's own /srv/site is at /site: written here, read there")
 def host_directory(lab: Lab) -> str:
     inside = files(lab)
-    hint = by_hand(SITE, "/site")
+    hint = mount_it(SITE, "/site")
     place = place_on(lab.ubuntu1, mounted_at(inside, "/site", hint=hint), hint=hint)
     expect(
         place == SITE,

@@ -6,6 +6,7 @@ from natlab import Lab
 from natlab.course import (
     Resident,
     arrives,
+    bind_by_hand,
     check,
     expect,
     mounted_at,
@@ -43,7 +44,10 @@ def holder(lab: Lab) -> Resident:
 
 def held(lab: Lab) -> PurePath:
     """Where on ubuntu1 that volume is."""
-    anew = f"docker rm -f -v holder, and then {HOLDER}"
+    anew = (
+        f"docker rm -f -v holder, and then {HOLDER};"
+        f" by hand: {bind_by_hand('holder', 'DIRECTORY', '/held')}"
+    )
     mount = mounted_at(holder(lab), "/held", hint=anew)
     return PurePath(place_on(lab.ubuntu1, mount, hint=anew))
 
@@ -119,8 +123,8 @@ def no_other(lab: Lab) -> str:
 
 @check("what the others wrote is nowhere on ubuntu1", needs=[no_other])
 def nothing_left(lab: Lab) -> str:
-    names = ["-name", GONE[0], "-o", "-name", GONE[1]]
-    look = ["find", "/srv", "/run", "/var/lib/docker", *names]
+    names = ["(", "-name", GONE[0], "-o", "-name", GONE[1], ")"]
+    look = ["find", "/srv", "/run", "/var/lib/docker", "-xdev", *names]
     found = lab.ubuntu1.run(look).stdout.split()
     expect(
         not found,

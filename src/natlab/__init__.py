@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from natlab.engine.node import Node
     from natlab.engine.probe import Probe, inject, ping, tcp, udp
     from natlab.engine.probe_http import HttpProbe, http
+    from natlab.testing.docker_host import DockerHost
+    from natlab.testing.fake_docker import FakeDocker
 
 _HOMES = {
     "Capture": "engine.capture",
     "Container": "engine.container",
     "DockerEngine": "api.service",
+    "DockerHost": "testing.docker_host",
+    "FakeDocker": "testing.fake_docker",
     "Host": "engine.host",
     "HttpProbe": "engine.probe_http",
     "Lab": "engine.lab",
@@ -47,6 +51,8 @@ __all__ = [
     "Capture",
     "Container",
     "DockerEngine",
+    "DockerHost",
+    "FakeDocker",
     "Host",
     "HttpProbe",
     "Lab",

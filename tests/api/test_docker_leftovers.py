@@ -174,7 +174,7 @@ def lasting(tmp_path, monkeypatch):
     """A lasting lab: its name."""
     from natlab.engine import keep
 
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("NATLAB_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     keep.up("leftovers")
     yield "leftovers"

@@ -235,6 +235,20 @@ def test_a_full_disk_leaves_no_container_and_no_volume(lab, docker_for, image_of
         assert lab.ubuntu1.run(look).stdout == before
 
 
+def test_a_full_disk_has_no_half_of_a_volume(lab, docker_for):
+    lab.ubuntu1.run(f"mkdir -p {VOLUMES}; mount -t tmpfs -o nr_inodes=3 none {VOLUMES}", check=True)
+    with DockerEngine(lab.ubuntu1) as engine:
+        docker = docker_for(engine)
+        for line in ("volume create data", "create -v data:/data busybox true"):
+            assert docker.refused(line, code=1) == (
+                f"create data: error while creating volume root path '{VOLUMES}/data': mkdir"
+                f" {VOLUMES}/data: no space left on device"
+            )
+        assert docker("volume ls -q") == ""
+        assert docker("ps -aq") == ""
+    assert lab.ubuntu1.run(f"ls -A {VOLUMES}").stdout == ""
+
+
 @pytest.fixture
 def image_of():
     """Give an engine the image `mine:1`, with a file of four megabytes in /big."""
@@ -258,10 +272,39 @@ def test_a_volume_that_was_taken_away_by_hand_starts_no_container(docker, host):
     docker("create --name one -v data:/data busybox true")
     host.run(f"rm -r {VOLUMES}/data", check=True)
     said = docker.refused("start one", code=1)
-    assert 'error mounting "data" to rootfs at "/data": no such file or directory' in said
+    assert f'error mounting "{VOLUMES}/data/_data" to rootfs at "/data": no such file' in said
     assert docker("inspect -f '{{.State.Status}}' one") == "created"
     docker("rm -v one")
     assert host.run("grep -c stage /proc/self/mountinfo").stdout == "0\n"
+
+
+def test_a_directory_over_a_file_is_no_mount_and_the_message_says_what_to_look_at(docker, host):
+    said = docker.refused("run --rm -v data:/etc/profile:nocopy busybox true", code=125)
+    assert said.endswith(
+        f'error mounting "{VOLUMES}/data/_data" to rootfs at "/etc/profile": not a directory:'
+        " unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the"
+        " specified host path exists and is the expected type"
+    )
+    assert host.run("grep -c stage /proc/self/mountinfo").stdout == "0\n"
+
+
+def test_memory_of_one_container_is_not_lent_to_another(docker):
+    docker("create --name one --mount type=tmpfs,dst=/m --tmpfs /t -v /data busybox true")
+    docker("create --name two --volumes-from one busybox true")
+    assert docker("inspect -f '{{range .Mounts}}{{.Destination}}{{end}}' two") == "/data"
+
+
+def test_containers_go_though_their_volumes_were_taken_away_by_hand(docker, host):
+    docker("run -d --rm --name one -v /data -v data:/more busybox sleep 1000")
+    docker("create --rm --name two -v /data busybox true")
+    docker("create --name three -v /data -v data:/more busybox true")
+    host.run(f"rm -r {VOLUMES}", check=True)
+    docker("rm -f one")
+    docker("rm two")
+    docker("rm -v three")
+    assert docker("ps -aq") == ""
+    assert docker("volume ls -q") == ""
+    assert docker.refused("volume rm data", code=1) == "get data: no such volume"
 
 
 def test_a_binds_source_that_has_vanished_starts_no_container(docker, tmp_path):
@@ -317,6 +360,39 @@ def test_what_is_mounted_later_on_the_host_does_not_come_into_a_container(docker
     docker(f"run -d --name web -v {tmp_path}:/data busybox sleep 1000")
     host.run(f"mount -t tmpfs none {tmp_path}/late; touch {tmp_path}/late/x", check=True)
     assert docker("exec web ls /data/late") == ""
+
+
+def test_a_removed_container_that_never_ran_leaves_its_volume_for_good(lab, docker_for):
+    with DockerEngine(lab.ubuntu1) as engine:
+        docker = docker_for(engine)
+        docker("create --rm --name one -v /data busybox true")
+        name = anonymous_of(docker, "one")
+        docker("rm one")
+    with DockerEngine(lab.ubuntu1) as engine:
+        assert docker_for(engine)("volume ls -q") == name
+
+
+def test_a_volume_in_which_somebody_has_mounted_something_outlives_rm(docker, host):
+    docker("run -d --rm --name one -v /data busybox sleep 1000")
+    name = anonymous_of(docker, "one")
+    inner = f"{VOLUMES}/{name}/_data/inner"
+    host.run(f"mkdir {inner} && mount -t tmpfs none {inner} && touch {inner}/kept", check=True)
+    docker("rm -f one")
+    assert host.run(f"ls {inner}").stdout == "kept\n"
+    assert docker.refused(f"volume rm {name}", code=1) == (
+        f"remove {name}: something is mounted in it: umount {inner} first"
+    )
+    host.run(f"umount {inner}", check=True)
+    docker(f"volume rm {name}")
+
+
+def test_an_engine_waits_for_what_it_is_deleting(lab, docker_for, caplog):
+    with DockerEngine(lab.ubuntu1) as engine:
+        fill = "seq -f /data/%.0f 20000 | xargs touch"
+        docker_for(engine)("run --rm -v /data busybox sh -c", fill)
+    assert lab.ubuntu1.run(f"ls -A {VOLUMES}").stdout == ""
+    DockerEngine(lab.ubuntu1).close()
+    assert "killed" not in caplog.text
 
 
 # docker-py
@@ -493,7 +569,7 @@ class Story:
         elif action.startswith("prune"):
             everything = action == "prune -a"
             wanted = (lambda _: True) if everything else lambda v: bool(v.labels)
-            self.engine.volumes.prune(wanted)
+            self.engine.volumes.removal.prune(wanted)
             self.volumes -= (self.volumes if everything else self.anonymous) - self.used()
         elif action == "volume rm":
             self.remove(what)
@@ -510,11 +586,11 @@ class Story:
 
     def remove(self, name):
         if name in self.volumes - self.used():
-            self.engine.volumes.remove(name)
+            self.engine.volumes.removal.remove(name)
             self.volumes.discard(name)
             return
         with pytest.raises(Refusal) as caught:
-            self.engine.volumes.remove(name)
+            self.engine.volumes.removal.remove(name)
         assert caught.value.status == (409 if name in self.volumes else 404)
 
     def check(self):
@@ -524,7 +600,7 @@ class Story:
     def end(self):
         for container in self.containers:
             self.engine.containers.remove(container, force=True)
-        self.engine.volumes.prune(lambda _: True)
+        self.engine.volumes.removal.prune(lambda _: True)
 
 
 @settings(

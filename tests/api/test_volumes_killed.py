@@ -42,7 +42,7 @@ class Killable:
 def engine(tmp_path, monkeypatch, script, docker_for):
     from natlab.engine import keep
 
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("NATLAB_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     keep.up("killed")
     with keep.opened("killed") as lab:
@@ -96,7 +96,7 @@ def test_a_removal_that_was_cut_off_is_brought_to_its_end(engine, again):
     docker("run --rm -v kept:/data busybox sh -c", "echo kept > /data/file")
     docker("run --rm -v going:/data busybox sh -c", MANY)
     client = docker.start("volume rm going")
-    engine.await_file(f"{VOLUMES}/.going.*.gone")
+    engine.await_file(f"{VOLUMES}/.natlab-going.*.gone")
     engine.kill()
     client.wait(timeout=30)
     docker, _ = again()

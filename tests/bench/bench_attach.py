@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import floor
 
 from natlab import Host, Lab, Network
-from natlab.engine.network import Endpoint
 from natlab.kernel import batch, firewall, sockets, sysctl
 from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
 from natlab.model.addresses import mac_for
+from natlab.model.attachments import Endpoint
 
 ROUNDS = 51
 PORT = 8080

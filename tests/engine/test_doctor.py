@@ -124,9 +124,10 @@ def test_an_ordinary_user_needs_no_privilege() -> None:
 
 
 def made_up(before: str, **env: str) -> Findings:
-    """A machine whose network is empty but for what `before` puts into it."""
+    """A machine without other programs, its network empty but for what `before` puts into it."""
     private_run = "mount -t tmpfs none /run\n"
-    return doctor("unshare", "-rnm", before=private_run + before, **env)
+    own = ("-rnmp", "--fork", "--mount-proc")
+    return doctor("unshare", *own, before=private_run + before, **env)
 
 
 def test_an_empty_machine_has_nobody_in_the_way() -> None:

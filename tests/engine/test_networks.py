@@ -84,7 +84,7 @@ def test_an_attach_that_fails_half_way_leaves_nothing(lab):
     with pytest.raises(NatlabError, match="a default route already"):
         docker0.attach(web)
     assert [link.name for link in lab.ubuntu1.links()] == links
-    assert not docker0.pool.allocated
+    assert not docker0.attached.pool.allocated
 
 
 def test_detaching_takes_the_pair_the_ports_and_the_address_back(lab):

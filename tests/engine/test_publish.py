@@ -110,7 +110,7 @@ def test_an_address_that_the_host_does_not_have_is_named(lab, web):
 
 def test_an_ipv6_address_is_refused_before_anything_is_done(lab, web):
     before = table(lab.ubuntu1)
-    with pytest.raises(UsageError, match="IPv4 addresses only"):
+    with pytest.raises(UsageError, match="an IPv4 address only"):
         lab.ubuntu1.publish(web, "80:80", "[::1]:81:81")
     assert table(lab.ubuntu1) == before
 

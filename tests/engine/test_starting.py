@@ -110,7 +110,7 @@ def test_the_address_of_a_container_unplugged_by_hand_is_handed_out_again(host):
 def test_an_interface_that_has_the_name_already_is_left_alone(host):
     docker0 = host.add_docker0()
     docker0.add_container("web", "8080")
-    planned = docker0._free_name("db", ())
+    planned = docker0.attached.free_name("db", ())
     host.run(["ip", "link", "add", planned, "type", "bridge"], check=True)
     db = docker0.add_container("db", "8080")
     assert db.host_end != planned

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -334,3 +336,21 @@ def test_whiteouts_are_one_form_for_everybody(tmp_path):
     overlays.make_opaque(str(tmp_path / "dir"))
     assert os.getxattr(tmp_path / "dir", "user.overlay.opaque") == _OPAQUE
     assert overlays.is_opaque(str(tmp_path / "dir"))
+
+
+def test_a_path_is_found_while_others_rename(tmp_path):
+    for name in ("a", "b", "busy"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "busy" / "0").touch()
+    script = "import os, sys; os.chdir(sys.argv[1]); print(flush=True)\n"
+    script += "while True: os.rename('0', '1'); os.rename('1', '0')"
+    command = [sys.executable, "-c", script, str(tmp_path / "busy")]
+    root = os.open(tmp_path, os.O_PATH)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as renaming:
+        renaming.stdout.readline()
+        try:
+            for _ in range(20_000):
+                os.close(syscalls.open_in_root(root, "a/../b/../a/../b", os.O_PATH))
+        finally:
+            renaming.kill()
+            os.close(root)

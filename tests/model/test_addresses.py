@@ -18,6 +18,7 @@ from natlab.model.addresses import (
     mac_for,
     overlap,
     pick_subnet,
+    pick_subnet6,
 )
 
 DOCKER0 = IPv4Network("172.17.0.0/16")
@@ -302,3 +303,12 @@ def test_a_mac_is_locally_administered_unicast_and_gives_the_address_back(addres
     octets = bytes.fromhex(mac_for(address).replace(":", ""))
     assert octets[0] & 0b11 == 0b10
     assert IPv4Address(octets[2:]) == address
+
+
+def test_an_ipv6_subnet_is_the_first_of_the_engines_own_that_is_free():
+    first = pick_subnet6("engine", [])
+    assert (first.prefixlen, first.is_private, str(first)[:2]) == (64, True, "fd")
+    second = pick_subnet6("engine", [first, IPv4Network("10.0.0.0/8")])
+    assert int(second.network_address) - int(first.network_address) == 1 << 64
+    assert pick_subnet6("engine", [second]) == first
+    assert not pick_subnet6("another", []).supernet(new_prefix=48).overlaps(first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSHeader, DNSQuestion, DNSRecord
@@ -14,6 +14,7 @@ from natlab.model.dns_rules import rules
 
 WEB = IPv4Address("172.18.0.2")
 DB = IPv4Address("172.18.0.3")
+WEB6 = IPv6Address("fd00:1::2")
 
 
 class Names:
@@ -49,6 +50,26 @@ def test_a_name_has_its_address_for_600_seconds():
     assert reply.rr[0].ttl == 600
     assert (reply.header.id, reply.header.qr, reply.header.rd, reply.header.ra) == (77, 1, 1, 1)
     assert reply.header.aa == 0
+
+
+def test_a_name_has_an_address_of_the_family_that_is_asked_for():
+    view = Names()
+    view.table["both"] = [WEB, WEB6]
+    for kind, address in (("A", str(WEB)), ("AAAA", str(WEB6))):
+        reply = DNSRecord.parse(dns.local_answer(dns.read_query(ask("both", kind)), view))
+        assert values(reply) == [address]
+
+
+@pytest.mark.parametrize("broken", ["2.ip6.arpa", "10." * 31 + "0.ip6.arpa", "ip6.arpa"])
+def test_an_ipv6_address_has_a_name_too(broken):
+    asked = []
+    view = Names()
+    view.name_of = lambda address: asked.append(address) or "web.net1"
+    name = WEB6.reverse_pointer
+    reply = DNSRecord.parse(dns.local_answer(dns.read_query(ask(name, "PTR")), view))
+    assert values(reply) == ["web.net1."]
+    assert asked == [WEB6]
+    assert dns.local_answer(dns.read_query(ask(broken, "PTR")), view) is None
 
 
 def test_a_name_is_found_in_any_case_and_comes_back_as_it_was_asked():

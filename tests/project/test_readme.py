@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PYTHON = [block for block in BLOCKS if "def test_" not in block]
+"""Those that are tests are run as such, by tests/plugin/test_docs.py."""
 COMMANDS = sorted(set(re.findall(r"^natlab ([a-z]+)", README, re.MULTILINE)))
 TARGETS = sorted(set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)))
 

@@ -24,12 +24,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "NATLAB_TESTS_AS_ORDINARY_USER"
 NOBODY = 65534
-NEEDED = "pytest, pytest_timeout, hypothesis, pyroute2, nftables, h11, dnslib, docker"
+NEEDED = (
+    "pytest, pytest_timeout, hypothesis, xdist, hatchling, pyroute2, nftables, h11, dnslib, docker,"
+    " cloudpickle, tblib"
+)
 GROUPS = {
     "library": ("tests/kernel", "tests/engine"),
     "Docker engine": ("tests/daemon", "tests/api"),
     "course": ("tests/course",),
     "command line": ("tests/cli",),
+    "pytest plugin": ("tests/plugin",),
 }
 
 
@@ -91,9 +95,10 @@ def pythons() -> Iterator[str]:
 def copied(tree: Path) -> None:
     """Put the project's files where that user can read them."""
     leave_out = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
-    for name in ("src", "tests", "lab"):
+    for name in ("src", "tests", "lab", "docs"):
         shutil.copytree(ROOT / name, tree / name, ignore=leave_out)
-    shutil.copy(ROOT / "pyproject.toml", tree)
+    for path in (ROOT / "pyproject.toml", ROOT / "LICENSE", *ROOT.glob("*.md")):
+        shutil.copy(path, tree)
     (tree / "tmp").mkdir()
     for path in (tree, *tree.rglob("*")):
         os.chown(path, NOBODY, NOBODY)

@@ -219,7 +219,8 @@ def _prefix(endpoint: Endpoint) -> int:
 
 def endpoint_settings(container: Container, endpoint: Endpoint) -> dict[str, Any]:
     """EndpointSettings: a container's place in one network."""
-    wanted = {"IPv4Address": str(endpoint.wanted_ip)} if endpoint.wanted_ip else None
+    asked = {"IPv4Address": endpoint.wanted_ip, "IPv6Address": endpoint.wanted_ip6}
+    wanted = {key: str(address) for key, address in asked.items() if address} or None
     named = endpoint.network.user_defined
     return {
         "IPAMConfig": wanted,
@@ -233,8 +234,8 @@ def endpoint_settings(container: Container, endpoint: Endpoint) -> dict[str, Any
         "Gateway": str(endpoint.gateway or "") if endpoint.address else "",
         "IPAddress": str(endpoint.address or ""),
         "IPPrefixLen": _prefix(endpoint),
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
+        "IPv6Gateway": str(endpoint.gateway6 or "") if endpoint.address6 else "",
+        "GlobalIPv6Address": str(endpoint.address6 or ""),
+        "GlobalIPv6PrefixLen": endpoint.prefix6,
         "DNSNames": dns_names(container, endpoint) if named else None,
     }

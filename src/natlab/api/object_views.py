@@ -7,7 +7,7 @@ from typing import Any
 
 from natlab.daemon.engine import Engine
 from natlab.daemon.image import Image, moment
-from natlab.daemon.network import Network
+from natlab.daemon.network import Endpoint, Network
 from natlab.kernel.volumes import Volume
 from natlab.model.container_status import format_time
 from natlab.model.json_shapes import as_list, as_object
@@ -92,7 +92,7 @@ def network_details(engine: Engine, network: Network, *, verbose: bool = True) -
         "Scope": "local",
         "Driver": network.driver,
         "EnableIPv4": True,
-        "EnableIPv6": False,
+        "EnableIPv6": network.ipv6,
         "IPAM": dict(network.ipam),
         "Internal": network.internal,
         "Attachable": network.attachable,
@@ -103,6 +103,11 @@ def network_details(engine: Engine, network: Network, *, verbose: bool = True) -
         "Options": dict(network.options),
         "Labels": dict(network.labels),
     }
+
+
+def with_prefix(endpoint: Endpoint) -> str:
+    """Its IPv6 address with the prefix length, or nothing."""
+    return f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else ""
 
 
 def _members(engine: Engine, network: Network) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def _members(engine: Engine, network: Network) -> dict[str, Any]:
             "EndpointID": endpoint.id,
             "MacAddress": endpoint.mac,
             "IPv4Address": f"{endpoint.address}/{bridge.subnet.prefixlen}",
-            "IPv6Address": "",
+            "IPv6Address": with_prefix(endpoint),
         }
     return found
 

@@ -48,7 +48,7 @@ def volume(engine: Engine, request: Request) -> Response:
 def create(engine: Engine, request: Request) -> Response:
     """`docker volume create`."""
     body = volume_body(request.json())
-    made = engine.volumes.create(
+    made, _ = engine.volumes.create(
         body.get("Name") or "",
         driver=body.get("Driver") or "",
         options=body.get("DriverOpts"),
@@ -60,7 +60,7 @@ def create(engine: Engine, request: Request) -> Response:
 @routes.delete("/volumes/{name}")
 def remove(engine: Engine, request: Request) -> Response:
     """`docker volume rm`."""
-    engine.volumes.remove(request.params["name"], force=request.query.flag("force"))
+    engine.volumes.removal.remove(request.params["name"], force=request.query.flag("force"))
     return Empty()
 
 
@@ -74,5 +74,5 @@ def prune(engine: Engine, request: Request) -> Response:
         labels = volume.labels or {}
         return (everything or ANONYMOUS in labels) and filters.labels("label", labels)
 
-    removed, freed = engine.volumes.prune(wanted)
+    removed, freed = engine.volumes.removal.prune(wanted)
     return json_response({"VolumesDeleted": removed, "SpaceReclaimed": freed})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from natlab.course.checks import Result
     from natlab.engine.lab import Lab
 
-WELL_DONE = "Well done: that is docker0, and you built it."
+WELL_DONE = "Well done: that is docker0 and its volumes, and you built them."
 _SIGNS = {"pass": "✓", "fail": "✗", "blocked": "·", "broken": "!"}
 _COLOURS = {"pass": "32", "fail": "31", "blocked": "90", "broken": "35"}
 

@@ -21,7 +21,14 @@ from natlab.course.facts import (
 )
 from natlab.course.inside import Resident, own_namespaces, residents
 from natlab.course.listing import iptables_listing
-from natlab.course.mounts import mounted_at, own_layer, place_on, shown_inside, union_root
+from natlab.course.mounts import (
+    bind_by_hand,
+    mounted_at,
+    own_layer,
+    place_on,
+    shown_inside,
+    union_root,
+)
 from natlab.course.writes import appended, arrives, reads, refused, shell, stays, written
 from natlab.model.mountinfo import MountPoint
 
@@ -33,6 +40,7 @@ __all__ = [
     "answers",
     "appended",
     "arrives",
+    "bind_by_hand",
     "check",
     "container",
     "default_route",

@@ -19,6 +19,17 @@ LAYERS: Final = ("/srv", "/run", "/var/lib/docker")
 """Where the layers of containers lie on a lab host, whoever made them."""
 
 
+def bind_by_hand(name: str, source: str, target: str) -> str:
+    """What a person types to mount something in a container that `box` has made.
+
+    Args:
+        name: The container.
+        source: A directory or file of its host.
+        target: Where in the container.
+    """
+    return f"nsenter -m -t $(cat /srv/{name}/pid) mount --bind {source} /srv/{name}/root{target}"
+
+
 def union_root(inside: Resident, *, hint: str) -> MountPoint:
     """The container's root, which is to be a union of directories."""
     root = mountinfo.at(inside.mounts(), "/")
@@ -87,7 +98,7 @@ def own_layer(host: Node, inside: Resident, directory: str = "/", *, hint: str) 
         hint: What to do if they arrive nowhere.
     """
     with written(inside, directory, hint=hint) as name:
-        paths = host.run(["find", *LAYERS, "-name", name]).stdout.split()
+        paths = host.run(["find", *LAYERS, "-xdev", "-name", name]).stdout.split()
     expect(
         paths,
         expected=f"what {inside.name} writes in {directory} arrives in a directory of {host.name}",

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import Any
 
 from natlab.daemon.image import Image
@@ -16,6 +15,7 @@ from natlab.daemon.output import Output
 from natlab.daemon.program import Program
 from natlab.engine.container import Container as Sandbox
 from natlab.kernel.confine import Tree
+from natlab.model.addresses import Address
 from natlab.model.image_config import Effective
 from natlab.model.mount_points import MountPoint
 from natlab.model.publish import Published
@@ -68,7 +68,7 @@ class Container:
     sandbox: Sandbox | None = None
     """Its network namespace while it runs; None in another's (`container:X`, `host`) too."""
     published: tuple[Published, ...] = ()
-    published_at: IPv4Address | None = None
+    published_at: tuple[Address, ...] = ()
     """The address to which the published ports lead."""
     restarts: int = 0
     stopping: bool = False

@@ -11,6 +11,7 @@ from natlab.daemon.container import Container
 from natlab.daemon.program import Program
 from natlab.daemon.volumes import anonymous_names
 from natlab.kernel import confine, files
+from natlab.kernel.archives import Job
 from natlab.model import identity
 from natlab.model.refusal import Refusal
 
@@ -84,7 +85,7 @@ class Containers:
             container.output.close()
             engine.place.call(files.remove_trees, container.directory)
             engine.layers.release(container.tree.layers)
-        engine.volumes.remove_unused(volumes)
+        engine.volumes.removal.finish(engine.volumes.removal.take_unused(volumes))
 
     def check_free(self, name: str) -> None:
         """Check that no container has a name.
@@ -166,6 +167,7 @@ class Containers:
         with self._engine.lock:
             _check_removable(container, force=force)
             container.removing = container.stopping = True
+        going: list[Job] = []
         try:
             with contextlib.suppress(Refusal):  # it does not run, or has ended just now
                 self._engine.lives.kill(container)
@@ -173,15 +175,19 @@ class Containers:
             with self._engine.lock:
                 container.removing = False
                 if not container.state.running:
-                    self.drop(container, volumes=volumes)
+                    going = self.drop(container, volumes=volumes)
+        self._engine.volumes.removal.finish(going)
 
-    def drop(self, container: Container, *, volumes: bool = False) -> None:
+    def drop(self, container: Container, *, volumes: bool = False) -> list[Job]:
         """Forget a container that does not run, with its files, and its anonymous volumes if asked.
 
         Volumes that another container has stay.
+
+        Returns:
+            What deletes the files of the volumes.
         """
         if container.removed:
-            return
+            return []
         engine = self._engine
         for execution in container.execs.values():
             engine.execs.forget(execution)
@@ -189,12 +195,21 @@ class Containers:
         engine.place.call(files.remove_trees, container.directory)
         self._by_id.pop(container.id, None)
         engine.layers.release(container.tree.layers)
+        going = self._let_go(container, volumes=volumes)
         with container.changed:
             container.removed = True
             container.changed.notify_all()
         self.tell(container, "destroy")
+        return going
+
+    def _let_go(self, container: Container, *, volumes: bool) -> list[Job]:
+        """Remove the anonymous volumes of a container that is not there any more, or keep them."""
+        names = anonymous_names(container)
         if volumes:
-            engine.volumes.remove_unused(anonymous_names(container))
+            return self._engine.volumes.removal.take_unused(names)
+        if container.auto_remove:
+            self._engine.volumes.keep(names)
+        return []
 
     def tell(self, container: Container, action: str, **more: str) -> None:
         """Tell whoever listens to events what was done with a container."""

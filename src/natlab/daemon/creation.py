@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import ipaddress
 import os
 import random
 from collections.abc import Mapping
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, Final
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from natlab.daemon.container import Container
 from natlab.daemon.ignored import warnings
@@ -52,6 +51,7 @@ _HOST_DEFAULTS: Final[Mapping[str, Any]] = {
     "UTSMode": "",
     "ShmSize": 64 << 20,
 }
+_A = TypeVar("_A", IPv4Address, IPv6Address)
 _NO_LINKS: Final = "{} can't be used with links. This would result in undefined behavior"
 _RESTARTS: Final = ("no", "always", "on-failure", "unless-stopped")
 
@@ -217,20 +217,21 @@ def endpoint(network: Network, settings: Mapping[str, Any]) -> Endpoint:
         Refusal: a malformed address; what else a network has not, `check_endpoint` refuses.
     """
     asked = settings.get("IPAMConfig") or {}
-    text = asked.get("IPv4Address") or ""
     return Endpoint(
         network,
         aliases=tuple(settings.get("Aliases") or ()),
         links=tuple(settings.get("Links") or ()),
-        wanted_ip=_ipv4(text) if text else None,
+        wanted_ip=_address(asked.get("IPv4Address"), IPv4Address),
+        wanted_ip6=_address(asked.get("IPv6Address"), IPv6Address),
         wanted_mac=settings.get("MacAddress") or None,
         options=settings.get("DriverOpts") or {},
         priority=int(settings.get("GwPriority") or 0),
     )
 
 
-def _ipv4(text: str) -> IPv4Address:
+def _address(text: str | None, kind: type[_A]) -> _A | None:
+    """An address of that kind, or None where none was asked for."""
     try:
-        return ipaddress.IPv4Address(text)
+        return kind(text) if text else None
     except ValueError:
-        raise Refusal(f"invalid IPv4 address: {text}") from None
+        raise Refusal(f"invalid {kind.__name__[:4]} address: {text}") from None

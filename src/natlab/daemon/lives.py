@@ -97,7 +97,7 @@ class Lives:
             container.runs += 1
             container.changed.notify_all()
         if container.auto_remove:
-            engine.containers.drop(container, volumes=True)
+            engine.volumes.removal.leave(engine.containers.drop(container, volumes=True))
 
     # Its end
 
@@ -114,7 +114,7 @@ class Lives:
             if self._restarts(container, code):
                 self._restart_later(container)
             elif container.auto_remove:
-                engine.containers.drop(container, volumes=True)
+                engine.volumes.removal.leave(engine.containers.drop(container, volumes=True))
 
     def _restarts(self, container: Container, code: int) -> bool:
         policy = container.host_config.get("RestartPolicy") or {}

@@ -45,7 +45,7 @@ def _lent(engine: Engine, specs: Iterable[str]) -> list[MountPoint]:
             other = engine.containers.find(reference)
         except Refusal as error:  # with 404 a client would look for the image
             raise Refusal(str(error)) from None
-        lent += [p.lent(read_only=read_only) for p in other.points if p.shown]
+        lent += [p.lent(read_only=read_only) for p in other.points if p.kind != "tmpfs"]
     return lent
 
 

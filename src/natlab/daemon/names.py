@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from natlab.daemon.container import Container
 from natlab.daemon.network import Endpoint, Network
+from natlab.model.addresses import Address
 
 if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
@@ -31,22 +31,22 @@ class NamesSeen:
         self._engine = engine
         self._container = container
 
-    def addresses(self, name: str) -> list[IPv4Address]:
+    def addresses(self, name: str) -> list[Address]:
         """The addresses behind a name, with or without the network's name at its end."""
-        found = []
+        found: list[Address] = []
         for network in self._networks():
             plain = name.removesuffix(f".{network.name.lower()}")
             for other, endpoint in self._members(network):
                 known = [*dns_names(other, endpoint), *self._linked(network, other)]
-                if endpoint.address and plain in (known_name.lower() for known_name in known):
-                    found.append(endpoint.address)
+                if plain in (known_name.lower() for known_name in known):
+                    found += endpoint.addresses
         return found
 
-    def name_of(self, address: IPv4Address) -> str | None:
+    def name_of(self, address: Address) -> str | None:
         """The name behind an address: `web.mynet`."""
         for network in self._networks():
             for other, endpoint in self._members(network):
-                if endpoint.address == address:
+                if address in endpoint.addresses:
                     return f"{other.name}.{network.name}"
         return None
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from natlab.engine.network import Network as Bridge
+from natlab.model.addresses import Address
 from natlab.model.refusal import Refusal
 
 BRIDGE: Final = "bridge"
@@ -25,6 +26,7 @@ class Endpoint:
     aliases: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     wanted_ip: IPv4Address | None = None
+    wanted_ip6: IPv6Address | None = None
     wanted_mac: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
@@ -32,19 +34,40 @@ class Endpoint:
     id: str = ""
     """64 hexadecimal digits while the container runs; else empty, like all below."""
     address: IPv4Address | None = None
+    address6: IPv6Address | None = None
     mac: str = ""
     interface: str = ""
 
     def forget(self) -> None:
         """The container has stopped, or left the network."""
         self.id = self.mac = self.interface = ""
-        self.address = None
+        self.address = self.address6 = None
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """What it has of either family."""
+        return tuple(one for one in (self.address, self.address6) if one is not None)
 
     @property
     def gateway(self) -> IPv4Address | None:
         """Where packets to the outside go; None where there is no way out."""
         bridge = self.network.bridge
         return None if bridge is None or self.network.internal else bridge.gateway
+
+    @property
+    def prefix6(self) -> int:
+        """The prefix length of its IPv6 address; 0 if it has none."""
+        bridge = self.network.bridge
+        six = bridge.interface6 if bridge is not None and self.address6 else None
+        return six.network.prefixlen if six else 0
+
+    @property
+    def gateway6(self) -> IPv6Address | None:
+        """The same for IPv6; None where the network has none."""
+        bridge = self.network.bridge
+        if bridge is None or bridge.interface6 is None or self.network.internal:
+            return None
+        return bridge.interface6.ip
 
 
 def check_endpoint(endpoint: Endpoint) -> None:
@@ -53,22 +76,24 @@ def check_endpoint(endpoint: Endpoint) -> None:
     Raises:
         Refusal: aliases or an address where Docker has none (400).
     """
-    network, address = endpoint.network, endpoint.wanted_ip
-    if network.predefined and address is not None:
+    network = endpoint.network
+    wanted = [one for one in (endpoint.wanted_ip, endpoint.wanted_ip6) if one is not None]
+    if network.predefined and wanted:
         raise _invalid("user specified IP address is supported on user defined networks only")
     if network.predefined and endpoint.aliases:
         raise _invalid(
             "network-scoped alias is supported only for containers in user defined networks"
         )
-    if network.bridge is None or address is None:
+    if network.bridge is None or not wanted:
         return
     if not network.chosen_subnet:
         raise _invalid(
             "user specified IP address is supported only when connecting to networks with"
             " user configured subnets"
         )
-    if address not in (network.bridge.within or network.bridge.subnet):
-        raise _invalid(f"no configured subnet or ip-range contain the IP address {address}")
+    for address in wanted:
+        if not network.bridge.hands_out(address):
+            raise _invalid(f"no configured subnet or ip-range contain the IP address {address}")
 
 
 def _invalid(reason: str) -> Refusal:
@@ -85,6 +110,7 @@ class Network:
     """`bridge`, `host` or `null`; empty: a client has named it, but there is none (yet)."""
     bridge: Bridge | None = None
     """What it is on the lab host; None for `host` and `none`."""
+    ipv6: bool = False
     internal: bool = False
     attachable: bool = False
     chosen_subnet: bool = False

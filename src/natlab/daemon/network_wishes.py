@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any, Final
 
 from natlab.engine.network import Network as Bridge
+from natlab.model.addresses import Address
+from natlab.model.addresses import Network as Subnet
 from natlab.model.refusal import Refusal
 
 MTU: Final = "com.docker.network.driver.mtu"
@@ -70,11 +72,69 @@ def wanted_ipam(
     gateway: IPv4Address,
     ipam: Mapping[str, Any] | None = None,
     asked: Mapping[str, Any] | None = None,
+    six: tuple[IPv6Interface | None, Mapping[str, Any]] = (None, {}),
 ) -> dict[str, Any]:
-    """The field IPAM as a network shows it: what was asked for, and what came of it."""
-    asked = {key: value for key, value in (asked or {}).items() if value}
-    config = {**asked, "Subnet": str(subnet), "Gateway": str(gateway)}
-    return {"Driver": "default", "Options": (ipam or {}).get("Options") or {}, "Config": [config]}
+    """The field IPAM as a network shows it: what was asked for, and what came of it.
+
+    Args:
+        subnet: Its subnet.
+        gateway: Its gateway.
+        ipam: The field as the client gave it.
+        asked: What was asked for IPv4.
+        six: The bridge's IPv6 address, if it has one, and what was asked for that.
+    """
+    config = [_shown(asked or {}, subnet, gateway)]
+    if six[0] is not None:
+        config.append(_shown(six[1], six[0].network, six[0].ip))
+    return {"Driver": "default", "Options": (ipam or {}).get("Options") or {}, "Config": config}
+
+
+def _shown(asked: Mapping[str, Any], subnet: Subnet, gateway: Address) -> dict[str, Any]:
+    said = {key: value for key, value in asked.items() if value}
+    return {**said, "Subnet": str(subnet), "Gateway": str(gateway)}
+
+
+def wanted_pools(ipam: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What is asked for IPv4 and for IPv6: the first of each among IPAM's Config."""
+    configs = [config or {} for config in ipam.get("Config") or ()]
+    six = [config for config in configs if ":" in _texts(config)]
+    four = [config for config in configs if config not in six]
+    return (four or [{}])[0], (six or [{}])[0]
+
+
+def _texts(config: Mapping[str, Any]) -> str:
+    return f"{config.get('Subnet') or ''} {config.get('Gateway') or ''}"
+
+
+def wanted_network6(text: Any) -> IPv6Network | None:
+    """An IPv6 subnet, or None where none was named.
+
+    Raises:
+        Refusal: malformed (400).
+    """
+    if not text:
+        return None
+    try:
+        return ipaddress.IPv6Network(text, strict=False)
+    except ValueError:
+        raise Refusal(
+            f"invalid network config: invalid subnet {text}: give one like fd00:1::/64"
+        ) from None
+
+
+def wanted_gateway6(text: Any, subnet: IPv6Network) -> IPv6Address:
+    """What was asked for, or the first address.
+
+    Raises:
+        Refusal: malformed, or not in the subnet (400).
+    """
+    try:
+        gateway = ipaddress.IPv6Address(text) if text else subnet.network_address + 1
+    except ValueError:
+        raise Refusal(f"invalid network config: invalid gateway {text}") from None
+    if gateway not in subnet:
+        raise Refusal(f"no matching subnet for gateway {gateway}")
+    return gateway
 
 
 def wanted_mtu(options: Mapping[str, str]) -> int:

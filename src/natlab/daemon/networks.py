@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Interface
 from typing import TYPE_CHECKING, Any
 
 from natlab.daemon.network import BRIDGE, HOST, NONE, PREDEFINED, Network
@@ -17,9 +17,12 @@ from natlab.daemon.network_wishes import (
     default_options,
     wanted_address,
     wanted_gateway,
+    wanted_gateway6,
     wanted_ipam,
     wanted_mtu,
     wanted_network,
+    wanted_network6,
+    wanted_pools,
     wanted_strings,
     wanted_text,
 )
@@ -27,7 +30,7 @@ from natlab.engine.host import DOCKER0
 from natlab.errors import UsageError
 from natlab.kernel import firewall
 from natlab.model import identity
-from natlab.model.addresses import Route, check_subnet, pick_subnet
+from natlab.model.addresses import Route, check_subnet, pick_subnet, pick_subnet6
 from natlab.model.names import bridge_name, check_interface_name
 from natlab.model.refusal import Refusal, dockers_words
 
@@ -118,8 +121,6 @@ class Networks:
             raise Refusal(
                 f"could not find plugin {driver} in v1 plugin registry: plugin not found", 404
             )
-        if body.get("EnableIPv6"):
-            raise Refusal("natlab's networks are IPv4 only: leave --ipv6 out", 501)
         with self._engine.lock:
             if any(network.name == name for network in self):
                 raise Refusal(f"network with name {name} already exists", 409)
@@ -131,10 +132,11 @@ class Networks:
         ident = identity.new_id(os.urandom(32))
         options = wanted_strings(body, "Options")
         ipam = body.get("IPAM") or {}
-        asked = (ipam.get("Config") or [{}])[0] or {}
+        asked, asked6 = wanted_pools(ipam)
         subnet, chosen = self._subnet(asked)
         within = wanted_network(asked.get("IPRange"), "ip range")
         gateway = wanted_gateway(asked.get("Gateway"), subnet, within)
+        interface6 = self._interface6(asked6) if body.get("EnableIPv6") else None
         internal = bool(body.get("Internal"))
         wanted = self._free_bridge(options.get(BRIDGE_NAME), ident)
         self._engine.journal.note_bridges([*self._ours, wanted])
@@ -145,10 +147,11 @@ class Networks:
             mtu=wanted_mtu(options),
             internal=internal,
             within=within,
+            address6=str(interface6) if interface6 else None,
         )
         try:
             for taken in (asked.get("AuxiliaryAddresses") or {}).values():
-                bridge.pool.allocate(wanted_address(taken, "auxiliary address"))
+                bridge.attached.pool.allocate(wanted_address(taken, "auxiliary address"))
             if not internal and options.get(MASQUERADE, "true") != "false":
                 bridge.masquerade()
             bridge.forward()
@@ -163,9 +166,10 @@ class Networks:
             bridge=bridge,
             internal=internal,
             attachable=bool(body.get("Attachable")),
+            ipv6=interface6 is not None,
             chosen_subnet=chosen,
             binding=wanted_address(options.get(BINDING), f"{BINDING} address"),
-            ipam=wanted_ipam(subnet, gateway, ipam, asked),
+            ipam=wanted_ipam(subnet, gateway, ipam, asked, (interface6, asked6)),
             options=options,
             labels=wanted_strings(body, "Labels"),
         )
@@ -205,6 +209,19 @@ class Networks:
         except UsageError as error:
             raise Refusal(f"invalid pool request: {dockers_words(error)}", 403) from error
         return wanted, True
+
+    def _interface6(self, asked: Mapping[str, Any]) -> IPv6Interface:
+        """The bridge's IPv6 address: in the subnet that was asked for, or in one of our own."""
+        interfaces = [network.bridge.interface6 for network in self if network.bridge]
+        used = [interface.network for interface in interfaces if interface]
+        subnet = wanted_network6(asked.get("Subnet"))
+        if subnet is None:
+            subnet = pick_subnet6(self._engine.id, used)
+        try:
+            check_subnet(subnet, networks=used)
+        except UsageError as error:
+            raise Refusal(f"invalid pool request: {error}", 403) from error
+        return IPv6Interface((wanted_gateway6(asked.get("Gateway"), subnet), subnet.prefixlen))
 
     def remove(self, network: Network) -> None:
         """Remove a network and its bridge. Equivalent to: `docker network rm NAME`.

@@ -39,8 +39,8 @@ class Outward:
         if now is None or now.address is None:
             self._unpublish(container)
             return
-        sandbox.route_through(now.gateway)
-        if container.published_at != now.address:
+        sandbox.route_through(now.gateway, now.gateway6)
+        if container.published_at != now.addresses:
             self._unpublish(container)
             self.publish(container)
 
@@ -59,7 +59,7 @@ class Outward:
             return
         try:
             container.published = self._engine.host.publishing.publish(
-                endpoint.address, [str(spec) for spec in specs]
+                endpoint.address, [str(spec) for spec in specs], address6=endpoint.address6
             )
         except NatlabError as error:
             raise Refusal(
@@ -68,9 +68,9 @@ class Outward:
                 f" {dockers_words(error)}",
                 500,
             ) from error
-        container.published_at = endpoint.address
+        container.published_at = endpoint.addresses
 
     def _unpublish(self, container: Container) -> None:
-        if container.published_at is not None:
-            self._engine.host.unpublish_all(container.published_at)
-        container.published, container.published_at = (), None
+        for address in container.published_at:
+            self._engine.host.unpublish_all(address)
+        container.published, container.published_at = (), ()

@@ -120,7 +120,7 @@ class Plugging:
             endpoint.network.endpoints.pop(container.id, None)
             endpoint.forget()
         sandbox, container.sandbox = container.sandbox, None
-        container.published, container.published_at = (), None
+        container.published, container.published_at = (), ()
         if sandbox is not None:
             with contextlib.suppress(LabGoneError):
                 self._linking.unplugged(container)
@@ -223,6 +223,7 @@ class Plugging:
                 default_route=default_route,
                 interface=endpoint.interface,
                 mac=endpoint.wanted_mac,
+                address6=endpoint.wanted_ip6,
             )
         except PoolFullError as error:
             raise Refusal(
@@ -232,7 +233,7 @@ class Plugging:
             ) from error
         except UsageError as error:
             raise Refusal(dockers_words(error), 403) from error
-        endpoint.address = joined
+        endpoint.address, endpoint.address6 = joined, bridge.ip6_of(sandbox)
         endpoint.mac = endpoint.wanted_mac or mac_for(joined)
         endpoint.id = identity.new_id(os.urandom(32))
         endpoint.network.endpoints[container.id] = endpoint

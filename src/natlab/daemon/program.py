@@ -26,6 +26,11 @@ _RUN: Final = (
     " runc create failed: unable to start container process: error during container init: "
 )
 _EXEC: Final = "OCI runtime exec failed: exec failed: unable to start container process: "
+_NO_DIRECTORY: Final = "not a directory"
+_VICE_VERSA: Final = (
+    ": Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host"
+    " path exists and is the expected type"
+)
 _USERS: Final = ("unable to find user", "unable to find group", "unable to run as")
 GONE: Final = 137
 """The exit code of a program whose lab was killed: as of one that was killed itself."""
@@ -166,4 +171,5 @@ def why_not_run(error: ExecError, *, exec_in_it: bool = False) -> str:
     text = str(error)
     if text.startswith(_USERS):
         return text
-    return f"{_EXEC if exec_in_it else _RUN}{text}: unknown"
+    advice = _VICE_VERSA if text.startswith("error mounting") and _NO_DIRECTORY in text else ""
+    return f"{_EXEC if exec_in_it else _RUN}{text}: unknown{advice}"

@@ -35,7 +35,7 @@ def write_files(engine: Engine, container: Container) -> None:
     if container.network_mode == HOST:
         hosts = engine.place.call(files.read_all, "/etc/hosts").get("/etc/hosts", "")
     else:
-        addresses = [e.address for e in container.endpoints.values() if e.address]
+        addresses = [one for e in container.endpoints.values() for one in e.addresses]
         hosts = hosts_file(
             container.hostname,
             addresses,

@@ -11,14 +11,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from natlab.daemon.container import Container
+from natlab.daemon.volume_removal import Removal
 from natlab.errors import LabGoneError, NatlabError
-from natlab.kernel import archives, copy_up, volumes
-from natlab.kernel.archives import Job
+from natlab.kernel import archives, copy_up, volume_claim, volumes
 from natlab.kernel.volumes import Volume
 from natlab.kernel.wire import Fd
 from natlab.model import identity
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from natlab.daemon.engine import Engine
 
 _log = logging.getLogger("natlab.daemon")
-_SUFFIX_BYTES = 4
 
 
 class Volumes:
@@ -49,6 +48,7 @@ class Volumes:
         self._engine = engine
         self._filling = threading.Lock()
         self._directory = directory
+        self.removal = Removal(engine, self)
         try:
             self._claim = self._settle()
         except BlockingIOError as error:
@@ -60,25 +60,27 @@ class Volumes:
             raise NatlabError(
                 f"no volumes can be had in {directory or VOLUMES}: {reason}"
             ) from error
-        for said in engine.place.call(volumes.sweep):
+        for said in engine.place.call(volume_claim.sweep):
             _log.warning("an engine was killed here: %s", said)
 
     def _settle(self) -> Fd:
         engine = self._engine
         if self._directory is None:
-            return engine.place.call(volumes.settle)
-        kept = engine.agent.call(None, volumes.lend, self._directory)
+            return engine.place.call(volume_claim.settle)
+        kept = engine.agent.call(None, volume_claim.lend, self._directory)
         try:
-            return engine.place.call(volumes.settle, kept)
+            return engine.place.call(volume_claim.settle, kept)
         finally:
             kept.close()
 
     def close(self) -> None:
         """Let go of the volumes; they stay."""
+        with contextlib.suppress(LabGoneError):
+            self.removal.close()
         self._claim.close()
         if self._directory is not None:
             with contextlib.suppress(LabGoneError):
-                self._engine.place.call(volumes.unsettle)
+                self._engine.place.call(volume_claim.unsettle)
 
     # Which there are
 
@@ -118,29 +120,23 @@ class Volumes:
         driver: str = "",
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
-    ) -> Volume:
-        """Make a volume, or give the one that is there. Equivalent to: `docker volume create NAME`.
+        temporary: bool = False,
+    ) -> tuple[Volume, bool]:
+        """Make a volume, unless it is there. Equivalent to: `docker volume create NAME`.
 
         Args:
             name: Its name; "" for an anonymous one.
             driver: `local` or "".
             options: Of the driver; natlab has none.
             labels: What is written on it.
+            temporary: Whether it goes with its container, until `keep` is called.
+
+        Returns:
+            The volume, and whether it was made.
 
         Raises:
             Refusal: the name or driver is not valid, or it cannot be made.
         """
-        return self._make(name, driver, options, labels)[0]
-
-    def _make(
-        self,
-        name: str,
-        driver: str,
-        options: Mapping[str, str] | None,
-        labels: Mapping[str, str] | None,
-        *,
-        temporary: bool = False,
-    ) -> tuple[Volume, bool]:
         wanted = dict(labels) if labels else None
         if not name:
             name = identity.new_id(os.urandom(identity.ID_BYTES))
@@ -148,7 +144,7 @@ class Volumes:
         check_driver(name, driver, options or {})
         check_volume_name(name)
         try:
-            made = self._engine.place.call(
+            volume, made = self._engine.place.call(
                 volumes.create, name, time.time_ns(), wanted, temporary=temporary
             )
         except OSError as error:
@@ -160,7 +156,7 @@ class Volumes:
             ) from error
         if made:
             self.tell("create", name)
-        return self.find(name), made
+        return volume, made
 
     def provide(self, points: Sequence[MountPoint], made: list[str]) -> tuple[MountPoint, ...]:
         """Have the volumes that a container is to get; anonymous ones get their names.
@@ -177,11 +173,11 @@ class Volumes:
     def _provided(self, point: MountPoint, made: list[str]) -> MountPoint:
         if point.kind != "volume" or (point.name and not point.named):  # another container's
             return point
-        volume, new = self._make(
+        volume, new = self.create(
             point.name,
-            point.driver,
-            point.driver_options,
-            point.labels,
+            driver=point.driver,
+            options=point.driver_options,
+            labels=point.labels,
             temporary=not point.named,
         )
         if new:
@@ -197,11 +193,14 @@ class Volumes:
         Raises:
             Refusal: `failed to populate volume: …`.
         """
-        wanted = [(p.target, p.name) for p in container.points if p.kind == "volume" and p.copies]
+        copying = [point for point in container.points if point.kind == "volume" and point.copies]
+        call = self._engine.place.call
+        empty = call(volumes.empty_among, [p.name for p in copying]) if copying else []
+        wanted = [(point.target, point.name) for point in copying if point.name in empty]
         if not wanted:
             return []
         with self._filling:
-            job = self._engine.place.call(copy_up.fill, container.tree, wanted)
+            job = call(copy_up.fill, container.tree, wanted)
             left_out: dict[str, list[str]] = archives.finish(job)
         return [_not_copied(name, paths) for name, paths in left_out.items() if paths]
 
@@ -209,74 +208,6 @@ class Volumes:
         """Let volumes stay when the containers go for which they were made."""
         if names:
             self._engine.place.call(volumes.keep, names)
-
-    # Their removal
-
-    def remove(self, name: str, *, force: bool = False) -> None:
-        """Remove a volume with all that is in it. Equivalent to: `docker volume rm NAME`.
-
-        Args:
-            name: Which.
-            force: Whether one that is not there is no error.
-
-        Raises:
-            Refusal: there is none (404), or a container has it (409).
-        """
-        with self._engine.lock:
-            try:
-                self.find(name)
-            except Refusal:
-                if force:
-                    return
-                raise
-            users = self.users(name)
-            if users:
-                ids = ", ".join(user.id for user in users)
-                raise Refusal(f"remove {name}: volume is in use - [{ids}]", 409)
-            job = self._take_away(name)
-        archives.finish(job)
-
-    def remove_unused(self, names: Iterable[str]) -> None:
-        """Remove those of the volumes that no container has; what is gone already is fine."""
-        with self._engine.lock:
-            there = {volume.name for volume in self.all()}
-            found = [name for name in names if name in there]
-            self.keep([name for name in found if self.users(name)])
-            jobs = [self._take_away(name) for name in found if not self.users(name)]
-        for job in jobs:
-            archives.finish(job)
-
-    def _take_away(self, name: str) -> Job:
-        try:
-            job = self._engine.place.call(volumes.remove, name, os.urandom(_SUFFIX_BYTES).hex())
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise Refusal(f"remove {name}: {VOLUMES}/{name}: {reason}", 500) from error
-        self.tell("destroy", name)
-        return job
-
-    def prune(self, wanted: Callable[[Volume], bool]) -> tuple[list[str], int]:
-        """Remove the volumes that are wanted away and that no container has.
-
-        Equivalent to: `docker volume prune`.
-
-        Returns:
-            Their names, and how many bytes their files had.
-        """
-        with self._engine.lock:
-            names = [v.name for v in self.all() if wanted(v) and not self.users(v.name)]
-        sizes = self.sizes(names)
-        removed, freed = [], 0
-        for name in names:
-            try:
-                self.remove(name)
-            except Refusal as error:  # somebody has it now, or has removed it
-                _log.warning("%s", error)
-                continue
-            removed.append(name)
-            freed += sizes[name]
-        self._engine.events.tell("volume", "prune", "", {"reclaimed": str(freed)})
-        return removed, freed
 
     # Events
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from typing import TYPE_CHECKING
 
 from natlab.engine.node import Node
@@ -67,6 +68,11 @@ class Container(Node):
         there = {link.index: link.name for link in self.host.links() if link.kind == "veth"}
         return {link.name: there[link.peer_index] for link in own if link.peer_index in there}
 
+    def far_end(self, interface: str) -> tuple[Namespace, str]:
+        """Where the other end of an interface's cable is; see `Node.far_end`."""
+        name = self.host_ends().get(interface)
+        return (self.host.place, name) if name else super().far_end(interface)
+
     def prepare(self) -> None:
         """Set up `lo`; let every program here listen at low ports and send pings, as in Docker.
 
@@ -74,13 +80,17 @@ class Container(Node):
         """
         self.place.call(machine.prepare_container)
 
-    def route_through(self, gateway: IPv4Address | None) -> None:
-        """Make a gateway the one of the default route. Compare: `ip route replace default via`."""
-        for route in self.routes():
-            if route.dst == "default":
-                self.delete_route("default", route.gateway, route.dev)
-        if gateway is not None:
-            self.add_route("default", str(gateway))
+    def route_through(
+        self, gateway: IPv4Address | None, gateway6: IPv6Address | None = None
+    ) -> None:
+        """Make gateways those of the default routes. Compare: `ip route replace default via`."""
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for route in self.place.call(link_facts.routes, family):
+                if route.dst == "default" and route.gateway:
+                    self.delete_route("default", route.gateway, route.dev)
+        for one in (gateway, gateway6):
+            if one is not None:
+                self.add_route("default", str(one))
 
     def rename(self, name: str) -> None:
         """Give its network namespace another name on the host.
@@ -88,8 +98,8 @@ class Container(Node):
         Raises:
             NatlabError: the name is taken.
         """
-        before, name = self.name, self.host.checked_name(name)
-        with self.host.name_free(name):
+        before, name = self.name, self.host.known_containers.checked(name)
+        with self.host.known_containers.free(name):
             self.host.place.call(namespaces.rename_named, before, name)
         self.name = name
         self.host.renamed(self, before)
@@ -104,7 +114,7 @@ class Container(Node):
             end_programs: False lets programs of others that stand in its namespace live on.
         """
         own = self.links()
-        addresses = [interface.ip for link in own for interface in link.ipv4]
+        addresses = [interface.ip for link in own for interface in link.given]
         addresses = [address for address in addresses if not address.is_loopback]
         for address in addresses:
             self.host.unpublish_all(address)

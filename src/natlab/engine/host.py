@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Final
 
+from natlab.engine import starting_network
 from natlab.engine.container import Container
+from natlab.engine.host_containers import HostContainers
+from natlab.engine.host_networks import HostNetworks
 from natlab.engine.network import Network
 from natlab.engine.node import Node
 from natlab.engine.process import Process
 from natlab.engine.publishing import Publishing
-from natlab.errors import NatlabError, UsageError
-from natlab.kernel import firewall, link_facts, links, machine, namespaces
+from natlab.errors import NatlabError
+from natlab.kernel import firewall, machine, namespaces
 from natlab.kernel.agent import Namespace
 from natlab.model import firewall as rules
-from natlab.model.addresses import Route, overlap
-from natlab.model.names import check_container_name, check_interface_name, unknown
+from natlab.model.addresses import Address
+from natlab.model.bridge_addresses import DOCKER0_ADDRESS, bridge_address, bridge_address6
+from natlab.model.names import check_interface_name
 from natlab.model.ports import SEED_RANGE, PortRange
 from natlab.model.publish import Published
+from natlab.model.rule_spec import Family
 
 DOCKER0: Final = "docker0"
-DOCKER0_ADDRESS: Final = "172.17.0.1/16"
-_LONGEST_NAME: Final = 255
-_SMALLEST: Final = 30
-"""The longest prefix that has room for a gateway and a container."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Docker0:
+    """What a host's default network is like. Compare: dockerd's `--bip`, `--mtu` and `--icc`.
+
+    Attributes:
+        address: The bridge's address with the prefix length: the containers' gateway.
+        mtu: The largest packet, in bytes.
+        icc: Whether its containers reach each other.
+    """
+
+    address: str = DOCKER0_ADDRESS
+    mtu: int = 1500
+    icc: bool = True
+
+
+DOCKER0_AS_USUAL: Final = Docker0()
 
 
 class Host(Node):
@@ -43,11 +61,15 @@ class Host(Node):
         *,
         userland_proxy: bool = True,
         port_range: PortRange | None = SEED_RANGE,
+        docker0: Docker0 = DOCKER0_AS_USUAL,
     ) -> None:
         super().__init__(name, place)
         self.userland_proxy = userland_proxy
-        self._containers: dict[str, Container] = {}
-        self._networks: dict[str, Network] = {}
+        self._docker0 = docker0
+        self.known_containers = HostContainers(self)
+        self.known_networks = HostNetworks(self)
+        self.plugged_into: tuple[Namespace, str] | None = None
+        """Where its eth0 is plugged in, if the lab did that: the LAN, and the name of its port."""
         self.publishing = Publishing(self, port_range or self._kernels_port_range())
 
     def _kernels_port_range(self) -> PortRange:
@@ -67,51 +89,15 @@ class Host(Node):
             UsageError: the name is not valid.
             NatlabError: the name is taken.
         """
-        name = self.checked_name(name)
-        with self.name_free(name):
-            return self.adopt(name, self.place.call(namespaces.add_named, name))
-
-    def checked_name(self, name: str) -> str:
-        """The name for a container, if it is a valid one.
-
-        Raises:
-            UsageError: it is not.
-        """
-        name = check_container_name(name)
-        if len(name) > _LONGEST_NAME:
-            raise UsageError(
-                f"the container name has {len(name)} characters: it is the name of a file in"
-                f" /run/netns, so give it at most {_LONGEST_NAME}"
-            )
-        return name
-
-    @contextlib.contextmanager
-    def name_free(self, name: str) -> Iterator[None]:
-        """Say in words that a name is taken."""
-        try:
-            yield
-        except FileExistsError as error:
-            raise NatlabError(
-                f'Conflict. The container name "/{name}" is already in use on {self.name}:'
-                " remove that container first, or choose another name"
-            ) from error
-
-    def adopt(self, name: str, number: int) -> Container:
-        """Take a namespace that was made just now for a container."""
-        container = Container(self, name, Namespace(self.place.agent, number))
-        self._containers[name] = container
-        return container
+        return self.known_containers.add(name)
 
     def container_names(self) -> list[str]:
         """The names of every container here, whoever made it. Equivalent to: `ip netns list`."""
-        return self.place.call(namespaces.list_named)
+        return self.known_containers.names()
 
     def containers(self) -> list[Container]:
         """Every container here, whoever made it, by name."""
-        names = self.container_names()
-        for gone in set(self._containers) - set(names):
-            self._containers.pop(gone).place.close()
-        return [self._opened(name) for name in names]
+        return self.known_containers.all()
 
     def container(self, name: str) -> Container:
         """One container by name.
@@ -119,26 +105,11 @@ class Host(Node):
         Raises:
             UsageError: there is none of that name; the message has the nearest ones.
         """
-        known = self.container_names()
-        if name not in known:
-            raise unknown("container", name, known, place=f"on {self.name}")
-        return self._opened(name)
+        return self.known_containers.one(name)
 
     def find_container(self, name: str) -> Container | None:
         """One container by name, or None."""
-        return self._opened(name) if name in self.container_names() else None
-
-    def _opened(self, name: str) -> Container:
-        number = self.place.call(namespaces.open_named, name)
-        place = Namespace(self.place.agent, number)
-        known = self._containers.get(name)
-        if known and self.place.agent.call(None, namespaces.same_net, number, known.place.number):
-            place.close()
-            return known
-        if known:
-            known.place.close()
-        self._containers[name] = Container(self, name, place)
-        return self._containers[name]
+        return self.known_containers.find(name)
 
     # Networks
 
@@ -151,6 +122,7 @@ class Host(Node):
         mtu: int = 1500,
         internal: bool = False,
         within: IPv4Network | None = None,
+        address6: str | None = None,
     ) -> Network:
         """Make a bridge with an address; no forwarding and no rule comes with it.
 
@@ -161,6 +133,8 @@ class Host(Node):
             mtu: The largest packet, in bytes.
             internal: Whether its containers are kept from the outside, once `forward` made rules.
             within: The part of the subnet from which containers get addresses; all of it if None.
+            address6: The bridge's IPv6 address with the prefix length, for a network that has
+                both; the host then also forwards IPv6.
 
         Equivalent to: `ip link add BRIDGE type bridge; ip addr add ADDRESS dev BRIDGE; ip link
         set BRIDGE up`.
@@ -170,52 +144,23 @@ class Host(Node):
             NatlabError: the bridge exists, or the subnet overlaps a route of this host.
         """
         check_interface_name(bridge)
-        interface = _interface(address)
-        if self.place.call(links.present, [bridge]):
-            raise NatlabError(
-                f"network with name {bridge} already exists on {self.name}:"
-                " remove it first, or choose another name"
-            )
-        self._refuse_overlap(interface)
-        network = Network(self, bridge, interface, mtu, icc=icc, internal=internal, within=within)
-        self._changed(bridge, links.add_bridge, bridge, [str(interface)], mtu)
-        self._networks[bridge] = network
-        return network
-
-    def _refuse_overlap(self, interface: IPv4Interface) -> None:
-        taken = [
-            Route(IPv4Network(entry.dst), entry.dev, entry.table_name, _ipv4(entry.gateway))
-            for entry in self.routes()
-            if entry.dst != "default"
-        ]
-        collision = overlap(interface.network, taken)
-        if collision is not None:
-            raise NatlabError(
-                f"subnet {interface.network} overlaps the route {collision} on {self.name}:"
-                " choose another subnet"
-            )
+        return self.known_networks.add(
+            bridge,
+            bridge_address(address),
+            bridge_address6(address6),
+            icc=icc,
+            mtu=mtu,
+            internal=internal,
+            within=within,
+        )
 
     def networks(self) -> list[Network]:
         """Its bridges that have an IPv4 address, whoever made them."""
-        found = {link.name: link for link in self.place.call(link_facts.bridges) if link.ipv4}
-        for gone in set(self._networks) - set(found):
-            del self._networks[gone]
-        for name, link in found.items():
-            if name not in self._networks or self._networks[name].gateway != link.ipv4[0].ip:
-                self._networks[name] = Network(self, name, link.ipv4[0], link.mtu)
-        return list(self._networks.values())
+        return self.known_networks.all()
 
-    def network_of(self, address: IPv4Address) -> Network | None:
+    def network_of(self, address: Address) -> Network | None:
         """The network in whose subnet an address lies, or None."""
-        for known in self._networks.values():
-            if known.has_attached(address):
-                return known
-            gateway = f"{known.gateway}/{known.subnet.prefixlen}"
-            if address in known.subnet and self.place.call(
-                link_facts.has_address, known.bridge, gateway
-            ):
-                return known
-        return next((n for n in self.networks() if address in n.subnet), None)
+        return self.known_networks.holding(address)
 
     def network(self, bridge: str = DOCKER0) -> Network:
         """One network by its bridge's name.
@@ -223,29 +168,29 @@ class Host(Node):
         Raises:
             UsageError: there is none; the message has the nearest ones.
         """
-        networks = {network.bridge: network for network in self.networks()}
-        if bridge not in networks:
-            raise unknown("network", bridge, list(networks), place=f"on {self.name}")
-        return networks[bridge]
+        return self.known_networks.one(bridge)
 
     def add_docker0(
-        self, address: str = DOCKER0_ADDRESS, *, bridge: str = DOCKER0, icc: bool = True
+        self, address: str | None = None, *, bridge: str = DOCKER0, icc: bool | None = None
     ) -> Network:
         """All of Docker's default network at once: bridge, forwarding, masquerade, FORWARD rules.
 
+        What is not given is as the lab was told: Docker's usual, unless it was told otherwise.
+
         Equivalent to: starting `dockerd`.
         """
-        forwarded_before = self.forwarding
-        network = self.add_network(bridge, address, icc=icc)
-        try:
-            self.forwarding = True
-            network.masquerade()
-            network.forward()
-        except BaseException:
-            network.remove()
-            self.forwarding = forwarded_before
-            raise
-        return network
+        usual = self._docker0
+        check_interface_name(bridge)
+        wanted = bridge_address(address or usual.address)
+        open_ = usual.icc if icc is None else icc
+        network = Network(self, bridge, wanted, usual.mtu, icc=open_)
+        starting_network.start(network, wanted)
+        return self.known_networks.adopt(network)
+
+    @property
+    def docker0(self) -> Network:
+        """Docker's default network here; it is made when it is first asked for."""
+        return self.known_networks.standing(DOCKER0) or self.add_docker0()
 
     def start_dockerd(self, *options: str) -> Process:
         """Start Docker's engine, natlab's own, and wait until it answers at /run/docker.sock.
@@ -279,9 +224,9 @@ class Host(Node):
         """Without a userland proxy, bridge ports must send frames back where they came from."""
         return not self.userland_proxy
 
-    def firewall_ready(self) -> None:
-        """Make natlab's nftables table here, if it is not there yet."""
-        self.place.call(firewall.create, userland_proxy=self.userland_proxy)
+    def firewall_ready(self, family: Family = "ip") -> None:
+        """Make natlab's nftables table of a family here, if it is not there yet."""
+        self.place.call(firewall.create, family, userland_proxy=self.userland_proxy)
 
     def drop_unless_accepted(self, on: bool = True) -> None:
         """Forward nothing but what a rule of natlab's accepts, or everything that no rule drops.
@@ -321,6 +266,8 @@ class Host(Node):
             proxy: False leaves out the userland proxy where the host has one: the rules alone,
                 as a person types them.
 
+        In a network with IPv6 what names no address is published at `::` too.
+
         Returns:
             What was published, in Docker's order: by container port, then protocol.
 
@@ -328,22 +275,31 @@ class Host(Node):
             UsageError: a spec is not valid.
             NatlabError: a port is taken (Docker's message), or none is left.
         """
-        return self.publishing.publish(container.ip, specs, proxy=proxy)
+        address = container.ip
+        network = self.network_of(address)
+        six = network.ip6_of(container) if network else None
+        return self.publishing.publish(address, specs, proxy=proxy, address6=six)
 
     def unpublish(self, container: Container, *published: Published) -> None:
         """Take published ports back. Their numbers become free."""
         self.publishing.take_back(container.ip, published)
 
-    def unpublish_all(self, address: IPv4Address) -> None:
+    def unpublish_all(self, address: Address) -> None:
         """Take back every port that leads to an address. Used when a container goes."""
         mine = tuple(item for item, to in self.published() if to == address)
         self.publishing.take_back(address, mine)
 
-    def published(self) -> tuple[tuple[Published, IPv4Address], ...]:
+    def published(self) -> tuple[tuple[Published, Address], ...]:
         """What is published here and to which address, read from the kernel's rules."""
         return self.publishing.read()
 
     # Life
+
+    def far_end(self, interface: str) -> tuple[Namespace, str]:
+        """Where the other end of an interface's cable is; see `Node.far_end`."""
+        if interface == "eth0" and self.plugged_into is not None:
+            return self.plugged_into
+        return super().far_end(interface)
 
     @property
     def address(self) -> IPv4Interface:
@@ -363,50 +319,29 @@ class Host(Node):
 
         People's shells on the host stay; programs that were started in the background end.
         """
-        self.publishing.forget()
-        for container in list(self._containers.values()):
-            container.place.close()
-        self._containers.clear()
-        self._networks.clear()
+        self.place.agent.call(None, namespaces.close, *self.let_go())
         self.place.agent.call(None, machine.clean, self.place.number, self.name, hosts_file)
 
-    def close(self) -> None:
-        """Let go of everything that this process holds of the host; the kernel's state stays."""
+    def let_go(self) -> list[int]:
+        """Forget what this process holds of the host; returns the places that are to be closed.
+
+        The kernel's state stays.
+        """
         self.publishing.forget()
-        for container in self._containers.values():
-            container.place.close()
-        self._containers.clear()
-        self._networks.clear()
+        self.known_networks.clear()
+        return self.known_containers.let_go()
 
     def renamed(self, container: Container, before: str) -> None:
         """Remember a container by its new name."""
-        self._containers[container.name] = self._containers.pop(before, container)
-        for network in self._networks.values():
-            network.renamed(before, container.name)
+        self.known_containers.renamed(container, before)
+        for network in self.known_networks:
+            network.attached.renamed(before, container.name)
 
     def forget(self, gone: Container | Network) -> None:
         """Drop what was removed from what is remembered."""
         if isinstance(gone, Container):
-            self._containers.pop(gone.name, None)
-            for network in self._networks.values():
-                network.forget(gone.name)
+            self.known_containers.forget(gone.name)
+            for network in self.known_networks:
+                network.attached.forget(gone.name)
         else:
-            self._networks.pop(gone.bridge, None)
-
-
-def _ipv4(address: str | None) -> IPv4Address | None:
-    return IPv4Address(address) if address and ":" not in address else None
-
-
-def _interface(address: str) -> IPv4Interface:
-    try:
-        interface = ip_interface(address)
-    except ValueError:
-        raise UsageError(
-            f"{address!r} is not an address with a prefix length, like {DOCKER0_ADDRESS}"
-        ) from None
-    if not isinstance(interface, IPv4Interface) or interface.network.prefixlen > _SMALLEST:
-        raise UsageError(
-            f"{address} leaves no room for containers: give an IPv4 prefix of {_SMALLEST} or less"
-        )
-    return interface
+            self.known_networks.forget(gone.bridge)

@@ -149,6 +149,26 @@ def up(name: str) -> bool:
         return True
 
 
+def leave(lab: Lab, name: str) -> None:
+    """Let a lab go on without this process, as one that `up` started. Its agent is its keeper.
+
+    Args:
+        lab: A lab that stands alone in a sandbox of `Agent.keep`.
+        name: What it is called from now on.
+
+    Raises:
+        UsageError: the name is not valid.
+        NatlabError: there is a lab of that name.
+    """
+    with _locked(name) as path:
+        record = _read(path)
+        if record is not None and record.alive:
+            raise NatlabError(f"lab {name!r} is up already: choose another name")
+        lab.pin()
+        write_record(path, Record.of(name, lab.agent.pid))
+        lab.agent.leave()
+
+
 def write_record(path: Path, record: Record) -> None:
     """Write it whole or not at all."""
     draft = path.with_suffix(".new")

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 from typing import TYPE_CHECKING
 
 from natlab.engine import starting
 from natlab.engine.container import Container
-from natlab.errors import NatlabError, UsageError
+from natlab.errors import NatlabError
 from natlab.kernel import firewall, link_facts, links, namespaces
 from natlab.kernel.batch import Call
 from natlab.model import firewall as rules
-from natlab.model.addresses import AddressPool, mac_for
-from natlab.model.names import veth_name
+from natlab.model.addresses import Address, AddressPool, mac_for
+from natlab.model.attachments import Attachments, Endpoint
+from natlab.model.network_rules import NetworkRules
 from natlab.model.rule_spec import RuleSpec
 from natlab.model.state import ForwardingEntry
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """What this process has attached: the address, and the host's end of the veth pair."""
-
-    ip: IPv4Address
-    host_end: str
 
 
 class Network:
@@ -46,6 +37,7 @@ class Network:
         icc: bool = True,
         internal: bool = False,
         within: IPv4Network | None = None,
+        interface6: IPv6Interface | None = None,
     ) -> None:
         self.host = host
         self.bridge = bridge
@@ -54,10 +46,11 @@ class Network:
         self.mtu = mtu
         self.icc = icc
         self.internal = internal
-        self.pool = AddressPool(self.subnet, self.gateway, within)
         self.within = within
-        self._attached: dict[str, Endpoint] = {}
-        self._others: set[IPv4Address] = set()
+        self.interface6 = interface6
+        pool = AddressPool(self.subnet, self.gateway, within)
+        pool6 = AddressPool(interface6.network, interface6.ip) if interface6 else None
+        self.attached = Attachments((host.name, bridge), pool, pool6)
 
     def __repr__(self) -> str:
         return f"<Network {self.bridge} {self.gateway}/{self.subnet.prefixlen} on {self.host.name}>"
@@ -70,11 +63,13 @@ class Network:
         default_route: bool = True,
         interface: str = "eth0",
         mac: str | None = None,
+        address6: IPv6Address | None = None,
     ) -> IPv4Address:
         """Plug a container in: the four steps of networking a container.
 
         A veth pair is made; one end becomes a port of the bridge; the other becomes `eth0`
-        in the container; it gets an address and the default route.
+        in the container; it gets an address and the default route, and the same of IPv6 where
+        the network has it (`ip6_of` tells the address).
         Equivalent to: `ip link add A type veth peer name eth0 netns NAME; ip link set A master
         BRIDGE up; ip -n NAME addr add …; ip -n NAME route add default via GATEWAY`.
 
@@ -84,7 +79,7 @@ class Network:
         """
         names, interfaces = self.host.place.call(namespaces.inventory)
         self._notice_others(container.name, names, interfaces)
-        with self.reserved(container.name, address, interfaces) as endpoint:
+        with self.attached.reserved(container.name, address, interfaces, address6) as endpoint:
             call = self.attach_call(
                 container.place.number,
                 endpoint,
@@ -96,35 +91,14 @@ class Network:
                 self.host.place.call(call.function, *call.args, **call.kwargs)
         return endpoint.ip
 
-    @contextlib.contextmanager
-    def reserved(
-        self,
-        container: str,
-        address: IPv4Address | str | None,
-        interfaces: Collection[str] = (),
-    ) -> Iterator[Endpoint]:
-        """An address and a name for the host's end: the container's if the block ends well.
-
-        The host's end gets a name that none of the interfaces has.
-        """
-        if container in self._attached:
-            raise NatlabError(
-                f"{container} is on {self.bridge} already, with the address"
-                f" {self._attached[container].ip}: detach it first, or use another container"
-            )
-        ip = self.pool.allocate(None if address is None else _ipv4(address))
-        try:
-            endpoint = Endpoint(ip, self._free_name(container, interfaces))
-            yield endpoint
-        except BaseException:
-            self.pool.release(ip)
-            raise
-        self._attached[container] = endpoint
+    def ip6_of(self, container: Container) -> IPv6Address | None:
+        """The IPv6 address that this process gave a container here, if any."""
+        endpoint = self.attached.of(container.name)
+        return endpoint.ip6 if endpoint else None
 
     def expect_call(self, endpoint: Endpoint) -> Call:
         """The call that checks that the host is as this process left it, and its pool with it."""
-        ends = {known.host_end for known in self._attached.values()}
-        args = (set(self._attached), ends, endpoint.host_end)
+        args = (self.attached.names, self.attached.host_ends, endpoint.host_end)
         return Call(self.host.place.number, namespaces.expect, args)
 
     def attach_call(
@@ -137,11 +111,15 @@ class Network:
         mac: str | None = None,
     ) -> Call:
         """The call that plugs the container of that place in."""
+        addresses, gateways = [f"{endpoint.ip}/{self.subnet.prefixlen}"], [str(self.gateway)]
+        if self.interface6 is not None:
+            addresses.append(f"{endpoint.ip6}/{self.interface6.network.prefixlen}")
+            gateways.append(str(self.interface6.ip))
         options = {
             "mac": mac or mac_for(endpoint.ip),
             "interface": interface,
-            "addresses": [f"{endpoint.ip}/{self.subnet.prefixlen}"],
-            "gateway": str(self.gateway) if default_route and not self.internal else None,
+            "addresses": addresses,
+            "gateways": gateways if default_route and not self.internal else (),
             "mtu": self.mtu,
             "hairpin": self.host.hairpin,
         }
@@ -178,54 +156,33 @@ class Network:
         """
         return starting.start(self, name, publish, address)
 
-    def _free_name(self, container: str, taken: Collection[str]) -> str:
-        """A name for the host's end that no interface has: Docker's `veth` and 7 digits."""
-        seed = f"{self.host.name}/{container}/{self.bridge}"
-        names = (veth_name(seed if n == 0 else f"{seed}/{n}") for n in itertools.count())
-        return next(name for name in names if name not in taken)
-
     def _notice_others(self, newcomer: str, names: set[str], interfaces: set[str]) -> None:
         """Bring the pool in line with the kernel: addresses given by hand, containers gone."""
-        for name, endpoint in list(self._attached.items()):
-            if name not in names or endpoint.host_end not in interfaces:
-                self.forget(name)
-        strangers = names - self._attached.keys() - {newcomer}
+        strangers = self.attached.drop_gone(names, interfaces) - {newcomer}
         if strangers:
             strangers &= set(self.host.container_names())  # less the names that lead nowhere
-        ours = {endpoint.ip for endpoint in self._attached.values()} if strangers else set()
-        taken = {
-            interface.ip
-            for name in strangers
-            for link in self.host.container(name).links()
-            for interface in link.ipv4
-            if interface.ip in self.subnet
-            and interface.ip not in self.pool.reserved
-            and interface.ip not in ours
-        }
-        for ip in self._others - taken:
-            self.pool.release(ip)
-        for ip in taken - self._others:
-            self.pool.allocate(ip)
-        self._others = taken
+        self.attached.notice(
+            [
+                interface.ip
+                for name in strangers
+                for link in self.host.container(name).links()
+                for interface in link.given
+            ]
+        )
 
-    def has_attached(self, address: IPv4Address) -> bool:
-        """Whether this process gave a container that address here."""
-        return any(endpoint.ip == address for endpoint in self._attached.values())
+    def hands_out(self, address: Address) -> bool:
+        """Whether a container may ask for an address: it lies where containers get theirs."""
+        if isinstance(address, IPv4Address):
+            return address in (self.within or self.subnet)
+        return self.interface6 is not None and address in self.interface6.network
 
-    def forget(self, name: str) -> None:
-        """Drop a container that was removed or unplugged; its address is free again."""
-        endpoint = self._attached.pop(name, None)
-        if endpoint is not None:
-            self.pool.release(endpoint.ip)
+    def holds(self, address: Address) -> bool:
+        """Whether an address lies in one of its subnets."""
+        return address in self.attached.pool_of(address).subnet
 
     def unplug(self, host_end: str) -> None:
         """Delete a container's veth pair by its end on the host; already gone is fine."""
         self.host.place.call(links.delete, host_end)
-
-    def renamed(self, before: str, name: str) -> None:
-        """Remember a container by its new name."""
-        if before in self._attached:
-            self._attached[name] = self._attached.pop(before)
 
     def detach(self, container: Container, interface: str = "eth0") -> None:
         """Unplug a container; its published ports are taken back.
@@ -238,9 +195,11 @@ class Network:
         ip = container.address_on(interface).ip
         host_end = container.host_ends().get(interface)
         self.host.unpublish_all(ip)
+        for six in container.link(interface).ipv6:
+            self.host.unpublish_all(six.ip)
         if host_end:
             self.host.place.call(links.delete, host_end)
-        self.forget(container.name)
+        self.attached.forget(container.name)
 
     def containers(self) -> list[Container]:
         """The host's containers of which an interface leads to a port of this bridge."""
@@ -267,25 +226,27 @@ class Network:
 
         Equivalent to: `iptables -t nat -A POSTROUTING -s SUBNET ! -o BRIDGE -j MASQUERADE`.
         """
-        self.host.firewall_ready()
-        self.host.place.call(firewall.add, [rules.masquerade(self.subnet, self.bridge)])
+        self._firewall_ready()
+        self.host.place.call(firewall.add, self.rules().masquerading())
 
     def forward(self) -> None:
         """Docker's FORWARD rules for this network, and its isolation from the host's others."""
-        self.host.firewall_ready()
+        self._firewall_ready()
         if not self.icc:
             self.host.filter_bridged_frames()
-        specs = list(rules.forward_network(self.bridge, icc=self.icc))
-        others = self._others_bridges()
-        for other in others:
-            specs += rules.isolate(self.bridge, other)
-        if self.internal:
-            specs += rules.closed(self.bridge, self.subnet)
-        if others and self.host.userland_proxy:
-            standing = self.host.place.call(firewall.keys)
-            left = map(rules.left_to_proxy, (self.bridge, *others))
-            specs += [spec for spec in left if spec.key not in standing]
+        others, proxy = self._others_bridges(), self.host.userland_proxy
+        standing = self.host.place.call(firewall.keys) if others and proxy else set()
+        specs = self.rules().forwarding(others, proxy=proxy, standing=standing)
         self.host.place.call(firewall.add, specs)
+
+    def rules(self) -> NetworkRules:
+        """Which rules it needs on its host."""
+        six = [self.interface6.network] if self.interface6 else []
+        return NetworkRules(self.bridge, (self.subnet, *six), icc=self.icc, internal=self.internal)
+
+    def _firewall_ready(self) -> None:
+        for family in self.rules().families:
+            self.host.firewall_ready(family)
 
     def _others_bridges(self) -> list[str]:
         return [n.bridge for n in self.host.networks() if n.bridge != self.bridge]
@@ -336,24 +297,7 @@ class Network:
                 f"network {self.bridge} has active endpoints ({', '.join(attached)}):"
                 " remove those containers first"
             )
-        specs = [rules.masquerade(self.subnet, self.bridge), rules.masquerade_local(self.bridge)]
-        specs += rules.forward_network(self.bridge, icc=True)
-        specs += rules.forward_network(self.bridge, icc=False)[-1:]
-        specs += rules.closed(self.bridge, self.subnet)
-        others = self._others_bridges()
-        for other in others:
-            specs += rules.isolate(self.bridge, other)
-        lone = others if len(others) == 1 else []
-        specs += map(rules.left_to_proxy, (self.bridge, *lone))
+        specs = self.rules().every(self._others_bridges())
         self.host.place.call(firewall.remove, specs)
         self.host.place.call(links.delete, self.bridge)
         self.host.forget(self)
-
-
-def _ipv4(address: IPv4Address | str) -> IPv4Address:
-    try:
-        return IPv4Address(address)
-    except ValueError:
-        raise UsageError(
-            f"{address!r} is not an IPv4 address: give one like 172.17.0.2, or none"
-        ) from None

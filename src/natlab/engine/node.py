@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from socket import socket as Socket  # noqa: N812 - `Node.socket` hides the name in its class
 from typing import Any
 
-from natlab.engine import process
+from natlab.engine import process, web
 from natlab.engine.capture import Capture
+from natlab.engine.inside import inside
+from natlab.engine.log import Log
 from natlab.engine.process import Completed, Process
+from natlab.engine.web import Response
 from natlab.errors import NatlabError, UsageError
 from natlab.kernel import conntrack, firewall, link_facts, links, sockets, sysctl
 from natlab.kernel.agent import Namespace
 from natlab.model import nft_text
 from natlab.model.conntrack import ConntrackEntry
 from natlab.model.names import check_interface_name, unknown
+from natlab.model.picture_nat import NatRules, nat_rules
 from natlab.model.ruleset import Ruleset
 from natlab.model.state import Link, Neighbour, RouteEntry
 
@@ -68,6 +73,34 @@ class Node:
         """
         return process.start(self.place, _argv(command), env=env)
 
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        timeout: float = 30.0,
+        env: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Call a Python callable in a process of its own that stands here; returns its result.
+
+        Equivalent to: `natlab exec NODE -- python -c …`.
+
+        Raises:
+            BaseException: what it raised, with its traceback.
+            UsageError: it cannot be sent there; the message says why.
+            NatlabError: it was not done within `timeout` seconds (it is killed then).
+        """
+        from natlab.engine import calling
+
+        __tracebackhide__ = True
+        with Log() as log:
+            call = calling.start(self.place, function, args, env=env, output=log.writer)
+            log.begun()
+            try:
+                return call.result(timeout)
+            finally:
+                call.close()
+                log.pass_on()
+
     # Sockets
 
     def socket(
@@ -78,12 +111,12 @@ class Node:
         return socket.socket(fileno=fd.detach())
 
     def connect(self, host: str, port: int, timeout: float = 2.0) -> Socket:
-        """A TCP connection from here. Equivalent to: `nc HOST PORT`.
+        """A TCP connection from here to an IPv4 or IPv6 address. Equivalent to: `nc HOST PORT`.
 
         Raises:
             OSError: refused, unreachable, or no answer within `timeout` seconds.
         """
-        sock = self.socket()
+        sock = self.socket(_family(host))
         try:
             sock.settimeout(timeout)
             sock.connect((host, port))
@@ -98,15 +131,28 @@ class Node:
         Raises:
             OSError: EADDRINUSE, somebody listens there already.
         """
-        sock = self.socket()
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
-            sock.listen(16)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        fd = self.place.call(sockets.open_server, int(socket.SOCK_STREAM), host, port)
+        return socket.socket(fileno=fd.detach())
+
+    def http_get(self, url: str, timeout: float = 5.0) -> Response:
+        """What a web server answers to a GET from here. Equivalent to: `curl -i URL`.
+
+        The host in the URL is an IPv4 address.
+
+        Raises:
+            UsageError: not an http URL with a host.
+            OSError: refused, unreachable, or no answer within `timeout` seconds.
+        """
+        host, port, _ = web.split(url)
+        return web.get(self.connect(host, port, timeout), url)
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Let the internet sockets that a block makes live here: `with node.inside(): …`.
+
+        Holds for the calling thread, or asyncio task, alone; see `natlab.engine.inside` for what
+        is not routed. Equivalent to: `natlab exec NODE -- python …`.
+        """
+        return inside(self.place)
 
     def capture(self, interface: str | None = None) -> Capture:
         """See what crosses an interface, or all of them. Equivalent to: `tcpdump -ni INTERFACE`.
@@ -139,6 +185,15 @@ class Node:
             if link.name == name:
                 return link
         raise unknown("interface", name, [link.name for link in found], place=f"on {self.name}")
+
+    def far_end(self, interface: str) -> tuple[Namespace, str]:
+        """Where the other end of an interface's cable is: the place, and its name there.
+
+        Raises:
+            UsageError: no such interface, or none with a cable that the lab laid.
+        """
+        self.link(interface)
+        raise UsageError(f"{interface} of {self.name} has no cable that the lab laid")
 
     def routes(self) -> tuple[RouteEntry, ...]:
         """Its IPv4 routes. Equivalent to: `ip route show table all`."""
@@ -180,6 +235,14 @@ class Node:
         """Its connection table. Equivalent to: `conntrack -L`."""
         return self.place.call(conntrack.entries)
 
+    @property
+    def rules(self) -> NatRules:
+        """What its rules do about NAT, read from the kernel: published ports and masquerades.
+
+        Equivalent to: `iptables -t nat -nL`, in fewer words.
+        """
+        return nat_rules(self.ruleset())
+
     def flush_conntrack(self) -> None:
         """Forget all connections. Equivalent to: `conntrack -F`."""
         self.place.call(conntrack.flush)
@@ -196,18 +259,18 @@ class Node:
 
     def add_route(self, dst: str, via: str | None = None, dev: str | None = None) -> None:
         """Add a route. Equivalent to: `ip route add DST via VIA dev DEV`."""
-        self._changed(f"route {dst}", links.add_route, dst, via, dev)
+        self.change(f"route {dst}", links.add_route, dst, via, dev)
 
     def delete_route(self, dst: str, via: str | None = None, dev: str | None = None) -> None:
         """Delete a route. Equivalent to: `ip route delete DST`."""
-        self._changed(f"route {dst}", links.delete_route, dst, via, dev)
+        self.change(f"route {dst}", links.delete_route, dst, via, dev)
 
     def configure(self, interface: str, *addresses: str, gateway: str | None = None) -> None:
         """Give an interface addresses, set it up, and route through a gateway.
 
         Equivalent to: `ip addr add ADDR dev IF; ip link set IF up; ip route add default via GW`.
         """
-        self._changed(interface, links.configure, interface, list(addresses), gateway)
+        self.change(interface, links.configure, interface, list(addresses), gateway)
 
     def join(self, interface: str, other: Node, peer: str) -> None:
         """Lay a cable to another node: a veth pair, one end here (up), the other end there.
@@ -222,22 +285,27 @@ class Node:
         check_interface_name(interface)
         check_interface_name(peer)
         what = f"the pair {interface} and {peer} to {other.name}"
-        self._changed(what, links.add_pair, interface, peer, other.place.number, {}, {})
+        self.change(what, links.add_pair, interface, peer, other.place.number, {}, {})
 
     def set_up(self, interface: str, up: bool = True) -> None:
         """Set an interface up or down. Equivalent to: `ip link set INTERFACE up`."""
-        self._changed(interface, links.set_link, interface, state="up" if up else "down")
+        self.change(interface, links.set_link, interface, state="up" if up else "down")
 
     def delete_link(self, interface: str) -> None:
         """Delete an interface. Equivalent to: `ip link delete INTERFACE`."""
         self.place.call(links.delete, interface)
 
-    def _changed(self, what: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def change(self, what: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the kernel room here; an error says what could not be changed."""
         try:
             return self.place.call(function, *args, **kwargs)
         except OSError as error:
             reason = error.strerror or os.strerror(error.errno or 0)
             raise NatlabError(f"{what} on {self.name}: {reason}") from error
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _argv(command: str | Sequence[str]) -> list[str]:

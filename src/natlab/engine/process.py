@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -104,6 +104,17 @@ class Process:
         """What `wait_for` has read of its standard output and error."""
         return self._seen.decode(errors="replace")
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet. Equivalent to: `kill -0 PID`."""
+        if self.returncode is None and self._let_go.alive and readable([self._pidfd], 0):
+            self.returncode = self._collect()
+        return self.returncode is None
+
+    def end_or(self, fds: Iterable[int], timeout: float) -> bool:
+        """Wait for its end or for one of the descriptors; False if the time ran out."""
+        return bool(readable([self._descriptor, *fds], timeout))
+
     def signal(self, number: int) -> None:
         """Send it a signal; already ended is fine. Equivalent to: `kill -NUMBER PID`."""
         if self.returncode is None:
@@ -157,16 +168,24 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: str = "/",
     stdin: Fd | None = None,
+    output: Fd | None = None,
 ) -> Process:
     """Start a program in a place; its output can be waited for.
 
-    Its standard input is empty, unless one is lent.
+    Its standard input is empty, unless one is lent. With a file lent for its output, that is
+    where it goes, and nothing can be waited for.
 
     Raises:
         NatlabError: there is no such program.
     """
-    reader, writer = os.pipe2(os.O_CLOEXEC)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    if output is not None:
+        try:
+            pid, pidfd = _spawn(place, argv, env, cwd, [stdin or Fd(null), output, output])
+        finally:
+            os.close(null)
+        return Process(place, tuple(argv), pid, pidfd, -1)
+    reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
         with contextlib.suppress(PermissionError):  # this user's pipes hold too much already
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)

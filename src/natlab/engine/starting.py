@@ -31,11 +31,16 @@ def start(
     knowledge that is new and with errors in words.
     """
     host = network.host
-    name = host.checked_name(name)
-    if not texts or (host.publishing.informed and not host.userland_proxy):
+    name = host.known_containers.checked(name)
+    if not texts or _published_at_once(network):
         with contextlib.suppress(NatlabError, OSError):
             return _at_once(network, name, texts, address)
     return _step_by_step(network, name, texts, address)
+
+
+def _published_at_once(network: Network) -> bool:
+    host = network.host
+    return host.publishing.informed and not host.userland_proxy and network.interface6 is None
 
 
 def _at_once(
@@ -47,7 +52,7 @@ def _at_once(
     forget = Call(here, namespaces.undo_named, (name,))
     make = Call(here, namespaces.add_named, (name,), undo=forget)
     with (
-        network.reserved(name, address) as endpoint,
+        network.attached.reserved(name, address) as endpoint,
         publishing.ahead(network, endpoint.ip, texts) as publish,
     ):
         checks = [network.expect_call(endpoint), *publish[:-1]]
@@ -55,7 +60,7 @@ def _at_once(
         results = host.place.call(batch.together, [*checks, *acts])
         if publish:
             publishing.settled(publish[-1].args[0], results[-1])
-    return host.adopt(name, results[len(checks)])
+    return host.known_containers.adopt(name, results[len(checks)])
 
 
 def _step_by_step(

@@ -25,7 +25,7 @@ def survey(lab: Lab) -> Picture:
     net.ipv4.ip_forward` on every host and in every container.
     """
     guests = {host.name: host.containers() for host in lab.hosts.values()}
-    places = {LAN: lab.switch}
+    places = {LAN: lab.switch} if lab.has_lan else {}
     for host in lab.hosts.values():
         places[host.name] = host.place
         places |= {f"{host.name}/{c.name}": c.place for c in guests[host.name]}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from natlab.kernel.place import registry, standing
+
+HOME: Final = -1
+"""Stands for the sandbox itself, where no machine is."""
 
 
 class Call(NamedTuple):
@@ -37,5 +40,5 @@ def together(calls: Sequence[Call]) -> list[Any]:
 
 
 def _run(call: Call) -> Any:
-    standing.move(registry.get(call.place))
+    standing.move(standing.home if call.place == HOME else registry.get(call.place))
     return call.function(*call.args, **call.kwargs)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from natlab.model.conntrack import ConntrackEntry
 from natlab.model.conntrack_read import from_nfct
 
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _PROTO_FIELDS: Final = {
     "sport": "CTA_PROTO_SRC_PORT",
     "dport": "CTA_PROTO_DST_PORT",
@@ -58,7 +59,7 @@ def forget(addresses: Sequence[str] = (), udp_ports: Sequence[int] = ()) -> int:
     forgotten = 0
     with _table() as table:
         for message in list(table.dump()):
-            if message["nfgen_family"] == socket.AF_INET and _is_of(message, addresses, udp_ports):
+            if message["nfgen_family"] in _FAMILIES and _is_of(message, addresses, udp_ports):
                 forgotten += _delete(table, message)
     return forgotten
 
@@ -77,7 +78,7 @@ def _delete(table: Any, message: Any) -> int:
     from pyroute2.netlink.exceptions import NetlinkError
     from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
 
-    side = NFCTAttrTuple.from_netlink(socket.AF_INET, message.get_attr("CTA_TUPLE_ORIG"))
+    side = NFCTAttrTuple.from_netlink(message["nfgen_family"], message.get_attr("CTA_TUPLE_ORIG"))
     try:
         table.entry("del", tuple_orig=side)
     except NetlinkError as error:
@@ -113,6 +114,10 @@ def _entry(message: Any) -> ConntrackEntry:
 
 def _tuple(side: Any) -> dict[str, Any]:
     address, proto = side.get_attr("CTA_TUPLE_IP"), side.get_attr("CTA_TUPLE_PROTO")
-    values = {"src": address.get_attr("CTA_IP_V4_SRC"), "dst": address.get_attr("CTA_IP_V4_DST")}
+    values = {
+        end: address.get_attr(f"CTA_IP_V4_{end.upper()}")
+        or address.get_attr(f"CTA_IP_V6_{end.upper()}")
+        for end in ("src", "dst")
+    }
     present = {name: proto.get_attr(attr) for name, attr in _PROTO_FIELDS.items()}
     return values | {name: value for name, value in present.items() if value is not None}

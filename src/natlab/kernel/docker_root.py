@@ -41,6 +41,18 @@ def renew() -> None:
     syscalls.mount(SOURCE, DIRECTORY, "tmpfs", data="mode=710")
 
 
+def hide(path: str, target: str) -> None:
+    """Show nothing of `/var/lib/docker` where a directory above it was bound: no volume of others.
+
+    Args:
+        path: The directory of the lab host.
+        target: Where it was bound, in the mount namespace of a container.
+    """
+    inner = DIRECTORY.removeprefix(path)
+    if inner != DIRECTORY and os.path.ismount(target + inner):
+        syscalls.umount(target + inner)
+
+
 def _make_room() -> None:
     upper, work = f"{_OWN}/upper", f"{_OWN}/work"
     skeleton.dress(upper, _LIBRARY)
@@ -59,7 +71,7 @@ def _bind_everything(directory: str) -> None:
         if entry.is_symlink():
             there.symlink_to(entry.readlink())
             continue
-        there.mkdir() if entry.is_dir() else there.touch()
+        there.mkdir(exist_ok=True) if entry.is_dir() else there.touch()
         with contextlib.suppress(OSError):  # what may not be seen is not shown
             syscalls.mount(str(entry), str(there), flags=syscalls.MS_BIND | syscalls.MS_REC)
     syscalls.mount(directory, _LIBRARY, flags=syscalls.MS_BIND | syscalls.MS_REC)

@@ -6,6 +6,7 @@ Nobody else's table is ever touched.
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 from collections import Counter
@@ -16,10 +17,14 @@ from natlab.errors import NatlabError, StaleError
 from natlab.kernel.place import nft, standing
 from natlab.model.firewall import loopback_guard, skeleton
 from natlab.model.port_index import INDEXES, clearing, groundwork
-from natlab.model.rule_spec import FAMILY, TABLE, Entry, RuleSpec, key, written
+from natlab.model.rule_spec import FAMILIES, TABLE, Entry, Family, RuleSpec, key, written
 
 _GETGEN: Final = 10 << 8 | 16  # subsystem nftables, NFT_MSG_GETGEN
 _GENERATION_AT: Final = 16 + 4 + 4  # behind nlmsghdr, nfgenmsg and the head of NFTA_GEN_ID
+
+
+UNTOUCHED: Final = 1
+"""The generation of a ruleset to which nobody has ever added anything."""
 
 
 def run(commands: Sequence[dict[str, Any]]) -> None:
@@ -68,15 +73,38 @@ def list_ruleset() -> str:
     return f"{warnings}{listing}"
 
 
-def exists() -> bool:
-    """Tell whether our table stands here."""
-    return f"table {FAMILY} {TABLE} " in f"{command('list tables')} ".replace("\n", " ")
+def exists(family: Family = "ip") -> bool:
+    """Tell whether our table of that family stands here."""
+    return family in _families()
 
 
-def create(*, userland_proxy: bool = True) -> None:
+def _families() -> list[Family]:
+    """The families of which our table stands here."""
+    standing = {line.partition(" # handle")[0] for line in command("list tables").splitlines()}
+    return [family for family in FAMILIES if f"table {family} {TABLE}" in standing]
+
+
+def create(family: Family = "ip", *, userland_proxy: bool = True) -> None:
     """Make our table, empty but for its jumps; one that stands already is left as it is."""
-    if not exists():
-        run(skeleton(userland_proxy=userland_proxy))
+    if not exists(family):
+        run(skeleton(family, userland_proxy=userland_proxy))
+
+
+def begin(specs: Sequence[RuleSpec], *, userland_proxy: bool = True) -> int:
+    """Add rules, and our table if it is not there yet, in one transaction.
+
+    Returns:
+        The generation of the ruleset afterwards.
+    """
+    there = generation() != UNTOUCHED and exists()
+    chains = () if there else _skeleton(userland_proxy)
+    _apply([*chains, *(spec.add_command for spec in specs)])
+    return generation()
+
+
+@functools.cache
+def _skeleton(userland_proxy: bool) -> tuple[str, ...]:
+    return tuple(map(written, skeleton(userland_proxy=userland_proxy)))
 
 
 def add(
@@ -107,7 +135,7 @@ def add(
 
 def keys() -> set[str]:
     """The rules of our table, each as `model.rule_spec.key` writes it."""
-    return {key(rule["chain"], rule["expr"]) for rule in _rules()}
+    return {key(rule["chain"], rule["expr"], rule["family"]) for rule in _rules()}
 
 
 def generation() -> int:
@@ -134,53 +162,55 @@ def remove(specs: Sequence[RuleSpec]) -> int:
     for number, spec in enumerate(specs):
         for text in dict.fromkeys((spec.key, spec.indexed.key)):
             wanted.setdefault(text, []).append(number)
-    standing, left, done = _rules(), Counter[str](), set[int]()
-    doomed, entries = [], dict[str, Entry]()
-    for rule in standing:
-        chain = rule["chain"]
-        left[chain] += 1
-        waiting = [n for n in wanted.get(key(chain, rule["expr"]), ()) if n not in done]
+    left, done = Counter[tuple[Family, str]](), set[int]()
+    doomed, entries = [], dict[tuple[Family, str], Entry]()
+    for rule in _rules():
+        family, chain = rule["family"], rule["chain"]
+        left[family, chain] += 1
+        known = wanted.get(key(chain, rule["expr"], family), ())
+        waiting = [number for number in known if number not in done]
         if not waiting:
             continue
         done.add(waiting[0])
-        left[chain] -= 1
-        place = {name: rule[name] for name in ("family", "table", "chain", "handle")}
-        doomed.append({"delete": {"rule": place}})
+        left[family, chain] -= 1
+        found = {name: rule[name] for name in ("family", "table", "chain", "handle")}
+        doomed.append({"delete": {"rule": found}})
         entry = specs[waiting[0]].entry
         if entry is not None and entry.chain == chain:
-            entries[chain] = entry
-    for chain, entry in entries.items():
-        doomed += clearing(entry) if not left[chain] else ()
+            entries[family, chain] = entry
+    for place, entry in entries.items():
+        doomed += clearing(place[0], entry) if not left[place] else ()
     if doomed:
         run(doomed)
     return len(done)
 
 
 def _rules() -> list[dict[str, Any]]:
-    if not exists():
-        return []
     context = nft()
-    context.set_json_output(True)
     context.set_handle_output(True)
-    code, output, error = context.cmd(f"list table {FAMILY} {TABLE}")
-    if code != 0:
-        raise NatlabError(f"nft cannot list table {FAMILY} {TABLE}: {' '.join(error.split())}")
-    return [item["rule"] for item in json.loads(output)["nftables"] if "rule" in item]
+    found: list[dict[str, Any]] = []
+    for family in _families():
+        context.set_json_output(True)
+        code, output, error = context.cmd(f"list table {family} {TABLE}")
+        if code != 0:
+            raise NatlabError(f"nft cannot list table {family} {TABLE}: {' '.join(error.split())}")
+        found += (item["rule"] for item in json.loads(output)["nftables"] if "rule" in item)
+    return found
 
 
 def destroy() -> None:
     """Delete our table; already gone is fine. Equivalent to: `nft delete table ip natlab`."""
-    if exists():
-        run([{"delete": {"table": {"family": FAMILY, "name": TABLE}}}])
+    doomed = [{"delete": {"table": {"family": family, "name": TABLE}}} for family in _families()]
+    if doomed:
+        run(doomed)
 
 
 def destroy_bare() -> None:
     """Delete our table if it holds no rules but those with which it begins."""
     _, guard = loopback_guard()
-    own = Counter(
-        command["add"]["rule"]["chain"] for command in skeleton() if "rule" in command["add"]
-    )
-    own[guard.chain] += 1
-    own.update(index.chain for index in INDEXES.values())
-    if Counter(rule["chain"] for rule in _rules()) <= own:
-        destroy()
+    for family in _families():
+        begun = (command["add"] for command in skeleton(family))
+        own = Counter(what["rule"]["chain"] for what in begun if "rule" in what)
+        own.update([guard.chain, *(index.chain for index in INDEXES.values())])
+        if Counter(r["chain"] for r in _rules() if r["family"] == family) <= own:
+            run([{"delete": {"table": {"family": family, "name": TABLE}}}])

@@ -9,15 +9,23 @@ import errno
 import fcntl
 import socket
 import struct
-from ipaddress import ip_interface
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
 from typing import Any, Final
 
+from natlab.kernel import rtnl
 from natlab.kernel.links import index
 from natlab.kernel.place import ipr
 from natlab.model.state import ForwardingEntry, Link, Neighbour, RouteEntry
 
 _SIOCGIFADDR: Final = 0x8915
 _SIOCGIFNETMASK: Final = 0x891B
+_RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE = 18, 22, 26
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO = 1, 3, 4, 18
+_IFLA_INFO_KIND, _IFA_ADDRESS, _IFA_LOCAL = 1, 1, 2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
+_BRIDGE: Final = b"bridge"
+_LOCAL_TABLE: Final = 255
 _UP: Final = 0x1
 _LOWER_UP: Final = 0x10000
 _NUD: Final = {
@@ -88,15 +96,38 @@ def first_address(name: str) -> str | None:
 
 
 def bridges() -> tuple[Link, ...]:
-    """The bridges here with their IPv4 addresses. Equivalent to: `ip addr show type bridge`."""
-    messages = list(ipr().get_links(kind="bridge"))
-    names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in messages}
+    """The bridges here with their addresses. Equivalent to: `ip addr show type bridge`."""
+    kind = struct.pack("=HH7sx", 11, _IFLA_INFO_KIND, _BRIDGE)
+    wanted = struct.pack("=HH", 4 + len(kind), _IFLA_LINKINFO) + kind
+    found = [_bridge(message) for message in rtnl.dump(_RTM_GETLINK, bytes(16) + wanted)]
+    if not any(found):
+        return ()
     addresses: dict[int, list[Any]] = {}
-    for message in ipr().get_addr(family=socket.AF_INET):
-        value = ip_interface(f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}")
-        addresses.setdefault(message["index"], []).append(value)
-    found = (_link(m, names, tuple(addresses.get(m["index"], ()))) for m in messages)
-    return tuple(link for link in found if link.kind == "bridge")
+    for message in rtnl.dump(_RTM_GETADDR, bytes(8)):
+        length, number = struct.unpack_from("=xBxxI", message)
+        said = rtnl.attributes(message[8:])
+        address = ip_address(said.get(_IFA_LOCAL) or said[_IFA_ADDRESS])
+        addresses.setdefault(number, []).append(ip_interface((address, length)))
+    return tuple(
+        replace(link, addresses=tuple(addresses.get(link.index, ()))) for link in found if link
+    )
+
+
+def _bridge(message: bytes) -> Link | None:
+    """What a message tells of a bridge; None if it is about another kind of link."""
+    number, flags = struct.unpack_from("=iI", message, 4)
+    said = rtnl.attributes(message[16:])
+    if rtnl.attributes(said.get(_IFLA_LINKINFO, b"")).get(_IFLA_INFO_KIND) != _BRIDGE + b"\0":
+        return None
+    return Link(
+        index=number,
+        name=said[_IFLA_IFNAME].rstrip(b"\0").decode(),
+        kind="bridge",
+        mac=said.get(_IFLA_ADDRESS, b"").hex(":"),
+        mtu=struct.unpack("=I", said[_IFLA_MTU])[0],
+        up=bool(flags & _UP),
+        carrier=bool(flags & _LOWER_UP),
+    )
 
 
 def _link(message: Any, names: dict[int, str], addresses: tuple[Any, ...]) -> Link:
@@ -124,11 +155,34 @@ def _link(message: Any, names: dict[int, str], addresses: tuple[Any, ...]) -> Li
     )
 
 
-def routes(family: int = 2) -> tuple[RouteEntry, ...]:
-    """The routes of all tables, less the kernel's own of the table `local`."""
-    names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in ipr().get_links()}
-    found = (_route_entry(m, names) for m in ipr().get_routes(family=family))
-    return tuple(route for route in found if route.table != 255)  # noqa: PLR2004 - table local
+def routes(family: int = socket.AF_INET) -> tuple[RouteEntry, ...]:
+    """The routes of all tables of a family, less the kernel's own of the table `local`."""
+    names = dict(socket.if_nameindex())
+    messages = rtnl.dump(_RTM_GETROUTE, struct.pack("=B11x", family))
+    found = (_route(message, names, family) for message in messages)
+    return tuple(route for route in found if route.table != _LOCAL_TABLE)
+
+
+def _route(message: bytes, names: dict[int, str], family: int) -> RouteEntry:
+    length, table, scope, kind = struct.unpack_from("=xBxxBxBB", message)
+    said = rtnl.attributes(message[12:])
+
+    def address(attribute: int) -> str | None:
+        return socket.inet_ntop(family, said[attribute]) if attribute in said else None
+
+    def number(attribute: int) -> int:
+        return int(struct.unpack("=I", said[attribute])[0]) if attribute in said else 0
+
+    dst = address(_RTA_DST)
+    return RouteEntry(
+        dst=f"{dst}/{length}" if dst else "default",
+        dev=names.get(number(_RTA_OIF)),
+        gateway=address(_RTA_GATEWAY),
+        scope=_SCOPES.get(scope, str(scope)),
+        table=number(_RTA_TABLE) or table,
+        kind=_ROUTE_KINDS.get(kind, str(kind)),
+        source=address(_RTA_PREFSRC),
+    )
 
 
 def _route_entry(message: Any, names: dict[int, str]) -> RouteEntry:

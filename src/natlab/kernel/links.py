@@ -9,7 +9,7 @@ import contextlib
 import errno
 import fcntl
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Interface, ip_interface
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ _LOOPBACK: Final = 1
 """The index of `lo` in every namespace (LOOPBACK_IFINDEX in net/flow.h)."""
 _SIOCGIFINDEX: Final = 0x8933
 _NO_DAD: Final = 0x02
+_SIOCGIFMTU: Final = 0x8921
 
 
 def index(name: str, place: Place | None = None) -> int:
@@ -54,11 +55,24 @@ def add_bridge(name: str, addresses: list[str], mtu: int | None = None) -> None:
 
     Equivalent to: `ip link add NAME type bridge; ip addr add … dev NAME; ip link set NAME up`.
     """
-    options = {"mtu": mtu} if mtu else {}
-    ipr().link("add", ifname=name, kind="bridge", **options)
+    rtnl.transact(rtnl.add_bridge(name, mtu))
     with _undone_on_failure(name):
+        _allow_ipv6(name, addresses)
         sysctl.write_all({f"net/ipv6/conf/{name}/accept_ra": "0"})  # a container is no router to it
-        configure(name, addresses)
+        number = index(name)
+        if addresses:
+            rtnl.transact(*(rtnl.add_address(number, address) for address in addresses))
+
+
+def _allow_ipv6(name: str, addresses: Iterable[str]) -> None:
+    """Turn IPv6 on for an interface here that gets such an address.
+
+    Its link-local address is used at once, without asking for a second or two whether somebody
+    has it: until then the host could not ask for the neighbours to which it forwards.
+    """
+    if any(":" in address for address in addresses):
+        own = f"net/ipv6/conf/{name}"
+        sysctl.write_all({f"{own}/accept_dad": "0", f"{own}/disable_ipv6": "0"})
 
 
 @contextlib.contextmanager
@@ -89,9 +103,12 @@ def add_pair(
 def configure(name: str, addresses: list[str], gateway: str | None = None) -> None:
     """Give an interface its addresses, set it up, and route through a gateway.
 
+    IPv6 is turned on for it if one of them is such an address.
+
     Equivalent to: `ip addr add ADDR dev NAME; ip link set NAME up; ip route add default via GW`.
     """
     number = index(name)
+    _allow_ipv6(name, addresses)
     for address in addresses:
         interface = ip_interface(address)
         options = {} if isinstance(interface, IPv4Interface) else {"flags": _NO_DAD}
@@ -114,7 +131,7 @@ def attach(
     *,
     mac: str,
     addresses: list[str],
-    gateway: str | None = None,
+    gateways: Sequence[str] = (),
     mtu: int = 1500,
     hairpin: bool = False,
     interface: str = "eth0",
@@ -122,7 +139,7 @@ def attach(
     """The four steps of networking a container, in one call.
 
     A veth pair, its host end a port of the bridge, its other end `interface` in the
-    container's namespace with a MAC address, addresses and the default route.
+    container's namespace with a MAC address, addresses and the default routes.
     """
     there = registry.get(place)
     pair = rtnl.add_pair(
@@ -133,7 +150,10 @@ def attach(
         eth0 = index(interface, there)
         given = [rtnl.add_address(eth0, address) for address in addresses]
         up = [rtnl.set_up(eth0), rtnl.set_up(_LOOPBACK)]
-        away = [rtnl.default_route(gateway)] if gateway else []
+        away = [rtnl.default_route(gateway) for gateway in gateways]
+        if any(":" in address for address in addresses):
+            with standing.at(there):
+                _allow_ipv6(interface, addresses)
         rtnl.transact(*given, *up, *away, rtnl.settle(eth0), place=there)
         port = index(host_end)
         turned = [rtnl.set_hairpin(port, on=True)] if hairpin else []
@@ -187,3 +207,23 @@ def _route(dst: str, gateway: str | None, dev: str | None) -> dict[str, Any]:
     if dev:
         route |= {"oif": index(dev)} | ({} if gateway else {"scope": 253})
     return route
+
+
+def plug(name: str, *, plugged: bool) -> None:
+    """Set one end of a pair up or down: at the other end that is a cable put in, or pulled out."""
+    set_link(name, state="up" if plugged else "down")
+    if plugged:
+        rtnl.transact(rtnl.settle(index(name)))
+
+
+def settle(name: str) -> None:
+    """Let a link whose cable was put in just now carry frames; see `rtnl.settle`."""
+    rtnl.transact(rtnl.settle(index(name)))
+
+
+def set_mtu(name: str, mtu: int) -> int:
+    """Change a link's largest packet; returns what it was. Compare: `ip link set NAME mtu MTU`."""
+    request = struct.pack("16s24x", name.encode()[:15])
+    answer = fcntl.ioctl(standing.place.route, _SIOCGIFMTU, request)
+    set_link(name, mtu=mtu)
+    return int(struct.unpack_from("=i", answer, _IFNAMSIZ)[0])

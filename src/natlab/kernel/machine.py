@@ -66,7 +66,13 @@ ENGINE_FILES: Final = ("/run/natlab/docker", "/run/natlab/stage", "/run/docker.s
 def settle() -> None:
     """Give the machine in which the caller stands its first settings, and set `lo` up."""
     sysctl.write_all(BASELINE)
-    links.set_link("lo", state="up")
+    rtnl.transact(rtnl.set_up(_LOOPBACK))
+
+
+def settle_switch() -> None:
+    """Let the LAN's own namespace pass frames, and do nothing else with them."""
+    sysctl.write_all({key: "0" for key in BASELINE if key.startswith("net.bridge.")})
+    rtnl.transact(rtnl.set_up(_LOOPBACK))
 
 
 def prepare_container() -> None:

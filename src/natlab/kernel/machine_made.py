@@ -81,10 +81,19 @@ def mount_sys() -> None:
 
 def rewrite_files(hosts_file: str) -> None:
     """Give the machine in which the caller stands its first `/etc/hosts` and resolv.conf again."""
-    for target, text in (("/etc/hosts", hosts_file), ("/etc/resolv.conf", _NO_NAME_SERVER)):
-        source = _source(target)
-        if source.is_file():
-            source.write_text(text)
+    rewrite_hosts(hosts_file)
+    _rewrite("/etc/resolv.conf", _NO_NAME_SERVER)
+
+
+def rewrite_hosts(text: str) -> None:
+    """Give the machine in which the caller stands an `/etc/hosts`."""
+    _rewrite("/etc/hosts", text)
+
+
+def _rewrite(target: str, text: str) -> None:
+    source = _source(target)
+    if source.is_file():
+        source.write_text(text)
 
 
 def _source(target: str) -> Path:

@@ -11,14 +11,31 @@ from natlab.errors import ExecError
 from natlab.kernel import syscalls, volume_files
 from natlab.kernel.inside import Inside
 from natlab.kernel.rootfs import Mount
+from natlab.model.mount_points import DATA, VOLUMES
 
 _FLAGS: Final = {
     "ro": syscalls.MS_RDONLY,
     "nosuid": syscalls.MS_NOSUID,
     "nodev": syscalls.MS_NODEV,
     "noexec": syscalls.MS_NOEXEC,
+    "sync": syscalls.MS_SYNCHRONOUS,
+    "dirsync": syscalls.MS_DIRSYNC,
+    "noatime": syscalls.MS_NOATIME,
+    "nodiratime": syscalls.MS_NODIRATIME,
+    "relatime": syscalls.MS_RELATIME,
+    "strictatime": syscalls.MS_STRICTATIME,
 }
-_POSITIVE: Final = {"rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec"}
+_POSITIVE: Final = {
+    "rw": "ro",
+    "suid": "nosuid",
+    "dev": "nodev",
+    "exec": "noexec",
+    "async": "sync",
+    "atime": "noatime",
+    "diratime": "nodiratime",
+    "norelatime": "relatime",
+    "nostrictatime": "strictatime",
+}
 
 
 def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
@@ -35,9 +52,16 @@ def mount_all(inside: Inside, mounts: tuple[Mount, ...]) -> None:
                 _bind(inside, mount)
         except OSError as error:
             raise ExecError(
-                f'error mounting "{mount.source}" to rootfs at "{mount.target}":'
+                f'error mounting "{_called(mount)}" to rootfs at "{mount.target}":'
                 f" {os.strerror(error.errno or 0).lower()}"
             ) from error
+
+
+def _called(mount: Mount) -> str:
+    """What a message calls the source."""
+    if mount.kind == "volume":
+        return f"{VOLUMES}/{mount.source}/{DATA}"
+    return mount.source or mount.kind
 
 
 def _bind(inside: Inside, mount: Mount) -> None:
@@ -75,6 +99,8 @@ def _tmpfs(inside: Inside, mount: Mount) -> None:
             flags |= _FLAGS[option]
         elif option in _POSITIVE:
             flags &= ~_FLAGS[_POSITIVE[option]]
+        elif option == "defaults":
+            continue
         else:
             data.append(option)
     inside.make(mount.target, directory=True)

@@ -184,6 +184,7 @@ def _is_plain_directory(path: str) -> bool:
 
 def _show_read_only(path: str, target: str) -> None:
     syscalls.mount(path, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
+    docker_root.hide(path, target)
     fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         syscalls.make_read_only(fd)

@@ -16,7 +16,10 @@ from typing import Any, Final
 from natlab.kernel.place import Place, standing
 
 _ACK, _REQUEST, _NEW = 0x4, 0x1, 0x600
-_NLMSG_ERROR: Final = 2
+_DUMP: Final = 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_KIND: Final = 0x3FFF
+"""What of an attribute's type is its kind; the rest are flags."""
 _RTM_NEWLINK, _RTM_GETLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 18, 19, 20, 24
 _IFLA_PROTINFO, _IFLA_BRPORT_MODE, _NESTED = 12, 4, 0x8000
 _IFF_UP: Final = 1
@@ -25,6 +28,7 @@ _NO_DAD: Final = 0x02
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _MAIN_TABLE, _BOOT, _UNICAST = 254, 3, 1
 _HEADER: Final = struct.Struct("=IHHII")
+_ATTRIBUTE: Final = struct.Struct("=HH")
 _FD_MARK: Final = 0x7FEDCBA9
 _MAC_MARK: Final = "02:42:fe:dc:ba:98"
 
@@ -44,6 +48,38 @@ def transact(*messages: bytes, place: Place | None = None) -> None:
             problem = problem or code
     if problem:
         raise OSError(problem, os.strerror(problem))
+
+
+def dump(kind: int, body: bytes) -> list[bytes]:
+    """Ask for everything of a kind, here; returns each message less its netlink header.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    sock = standing.place.route
+    sock.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, 0, 0) + body)
+    found: list[bytes] = []
+    while True:
+        data = sock.recv(1 << 16)
+        while len(data) >= _HEADER.size:
+            length, what, *_ = _HEADER.unpack_from(data)
+            if what == _NLMSG_DONE:
+                return found
+            if what == _NLMSG_ERROR:
+                code = -struct.unpack_from("=i", data, _HEADER.size)[0]
+                raise OSError(code, os.strerror(code))
+            found.append(data[_HEADER.size : length])
+            data = data[(length + 3) & ~3 :]
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes in a message's tail, or in an attribute that holds others."""
+    found = {}
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        found[kind & _KIND] = data[_ATTRIBUTE.size : length]
+        data = data[(max(length, _ATTRIBUTE.size) + 3) & ~3 :]
+    return found
 
 
 def answers(data: bytes) -> list[int]:
@@ -118,6 +154,22 @@ def _pair(name_length: int, peer: str, master: int, mtu: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=64)
+def add_bridge(name: str, mtu: int | None) -> bytes:
+    """A bridge, up. Equivalent to: `ip link add NAME mtu MTU up type bridge`."""
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+    message = ifinfmsg()
+    message["family"] = 0
+    message["flags"] = message["change"] = _IFF_UP
+    message["attrs"] = [
+        ("IFLA_IFNAME", name),
+        *([("IFLA_MTU", mtu)] if mtu else []),
+        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
+    ]
+    return _encode(message, _RTM_NEWLINK, _NEW)
+
+
+@functools.lru_cache(maxsize=64)
 def set_up(index: int) -> bytes:
     """Set a link up. Equivalent to: `ip link set NAME up`."""
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
@@ -165,7 +217,7 @@ def default_route(gateway: str) -> bytes:
     from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
     message = rtmsg()
-    message["family"] = socket.AF_INET
+    message["family"] = socket.AF_INET6 if ":" in gateway else socket.AF_INET
     message["table"], message["proto"], message["type"] = _MAIN_TABLE, _BOOT, _UNICAST
     message["attrs"] = [("RTA_GATEWAY", gateway)]
     return _encode(message, _RTM_NEWROUTE, _NEW)

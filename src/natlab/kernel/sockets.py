@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from natlab.kernel.wire import Fd
@@ -36,9 +37,17 @@ def refuse_taken(ports: Sequence[tuple[str, int, str]]) -> None:
         kind = _KINDS.get(proto)
         if kind is None:
             continue
-        with socket.socket(socket.AF_INET, kind) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(proto == "tcp"))
+        with _bound_by(address, kind) as sock:
             sock.bind((address, port))
+
+
+def _bound_by(address: str, kind: int) -> socket.socket:
+    """A socket for an address: one for `::` has nothing to do with IPv4."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return sock
 
 
 def open_server(kind: int, address: str, port: int) -> Fd:
@@ -49,12 +58,11 @@ def open_server(kind: int, address: str, port: int) -> Fd:
     Raises:
         OSError: EADDRINUSE, somebody serves there; EADDRNOTAVAIL, no such address here.
     """
-    sock = socket.socket(socket.AF_INET, kind)
+    sock = _bound_by(address, kind)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
         sock.bind((address, port))
         if kind == socket.SOCK_STREAM:
-            sock.listen()
+            sock.listen(128)
     except BaseException:
         sock.close()
         raise
@@ -86,3 +94,21 @@ def open_netfilter(group: int) -> Fd:
     sock.bind((0, 0))
     sock.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
     return Fd(sock.detach())
+
+
+def listens(port: int) -> bool:
+    """Whether something here listens at a TCP port. Equivalent to: `ss -Hltn sport = :PORT`.
+
+    Source: Documentation/networking/proc_net_tcp.rst; state 0A is LISTEN.
+    """
+    wanted = f":{port:04X}"
+    for name in ("tcp", "tcp6"):
+        try:
+            text = Path(f"/proc/thread-self/net/{name}").read_text()
+        except FileNotFoundError:
+            continue
+        for line in text.splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            if state == "0A" and local.endswith(wanted):
+                return True
+    return False

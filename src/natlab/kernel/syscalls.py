@@ -7,6 +7,7 @@ them go through libc here.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from pathlib import Path
@@ -23,10 +24,16 @@ MS_RDONLY: Final = 1
 MS_NOSUID: Final = 2
 MS_NODEV: Final = 4
 MS_NOEXEC: Final = 8
+MS_SYNCHRONOUS: Final = 16
+MS_DIRSYNC: Final = 128
+MS_NOATIME: Final = 1024
+MS_NODIRATIME: Final = 2048
 MS_BIND: Final = 4096
 MS_REC: Final = 16384
 MS_PRIVATE: Final = 1 << 18
 MS_SHARED: Final = 1 << 20
+MS_RELATIME: Final = 1 << 21
+MS_STRICTATIME: Final = 1 << 24
 MNT_DETACH: Final = 2
 
 RESOLVE_NO_MAGICLINKS: Final = 0x02
@@ -110,16 +117,21 @@ def open_in_root(root: int, path: str, flags: int, resolve: int = RESOLVE_IN_ROO
 
     Absolute links and `..` stay below that root, whatever anybody does there meanwhile; with
     other flags than `RESOLVE_IN_ROOT` they are an error.
+
+    Where somebody on this machine renames or mounts something at that moment, the kernel does not
+    know whether a `..` stayed inside, and wants to be asked again (EAGAIN).
     """
     how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, resolve)
     raw = os.fsencode(path) or b"."
-    result = _libc.syscall(
-        ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), raw, how, ctypes.c_size_t(len(how))
-    )
-    if result < 0:
+    while True:
+        result = _libc.syscall(
+            ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), raw, how, ctypes.c_size_t(len(how))
+        )
+        if result >= 0:
+            return int(result)
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
-    return int(result)
+        if code != errno.EAGAIN:
+            raise OSError(code, os.strerror(code), path)
 
 
 def can_clone_mount(path: str) -> bool:

@@ -15,13 +15,18 @@ from natlab.model.mount_points import DATA, VOLUMES
 
 COPYING: Final = ".copying"
 READY: Final = ".ready"
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BENEATH: Final = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
 
 
 @contextlib.contextmanager
 def root() -> Iterator[int]:
-    """The directory of all volumes, as a descriptor."""
-    fd = os.open(VOLUMES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """The directory of all volumes, as a descriptor; made anew if somebody took it away."""
+    try:
+        fd = os.open(VOLUMES, _DIRECTORY)
+    except FileNotFoundError:
+        os.makedirs(VOLUMES, mode=0o701, exist_ok=True)  # noqa: PTH103 - as the rest here
+        fd = os.open(VOLUMES, _DIRECTORY)
     try:
         yield fd
     finally:

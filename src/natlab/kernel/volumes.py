@@ -4,13 +4,13 @@
     NAME/volume.json   when it was made, its labels, and whether it goes with its container
     NAME/.copying      what is being copied from an image; see `natlab.kernel.copy_up`
     NAME/.ready        the same, complete, on its way to _data
-    .NAME.new          a volume that is being made
-    .NAME.ID.gone      a volume that is being removed
+    .natlab-NAME.new      a volume that is being made
+    .natlab-NAME.ID.gone  a volume that is being removed
 
 The directory is the truth: a volume that a person makes there by hand counts as well. What begins
-with a dot is never a volume's name; after a crash it is a leftover, and `sweep` takes it away (or,
-for `.ready`, to its end). Names are opened beneath the directory without following links, so that
-none leads anywhere else, and nothing is looked at twice.
+with a dot is never a volume's name; after a crash it is a leftover, and the next engine takes it
+away (see `natlab.kernel.volume_claim`). Names are opened beneath the directory without following
+links, so that none leads anywhere else, and nothing is looked at twice.
 
 An anonymous volume of `docker run --rm`, or of a container that is just being made, is noted as
 temporary. Containers end with their engine, so when the next one starts, such a volume is a
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -31,9 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from natlab.kernel import syscalls
-from natlab.kernel.volume_files import COPYING, READY, move_in, names, opened, root
-from natlab.kernel.wire import Fd
+from natlab.kernel.volume_files import names, opened, root
 from natlab.kernel.workers import Job, stand_in_directory, submit
 from natlab.model.json_shapes import as_object, parse_json
 from natlab.model.mount_points import DATA, VOLUMES
@@ -41,8 +38,11 @@ from natlab.model.refusal import Refusal
 from natlab.model.volume_names import is_volume_name
 
 META: Final = "volume.json"
-_NEW: Final = ".new"
-_GONE: Final = ".gone"
+OWN: Final = ".natlab-"
+NEW: Final = ".new"
+GONE: Final = ".gone"
+_NOT_ONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
+"""What the kernel says of a directory that is no volume, or not this user's."""
 _CONFLICT: Final = 409
 
 
@@ -61,79 +61,34 @@ class Volume:
     labels: Mapping[str, str] | None = None
 
 
-def lend(directory: str) -> Fd:
-    """Make a mount of a directory of the machine, for `settle`; called in the sandbox itself.
-
-    There it has the machine's own name: a lab host has its own `/run` and `/var/lib`.
-    """
-    return Fd(syscalls.clone_mount(directory))
-
-
-def settle(kept: Fd | None = None) -> Fd:
-    """Make the directory of volumes if it is missing, and claim it.
-
-    The claim lasts as long as the descriptor that is given away.
-
-    Args:
-        kept: A directory of the machine that is to be it, as `lend` gives it.
-
-    Raises:
-        BlockingIOError: another engine has it.
-        OSError: it cannot be made.
-    """
-    Path(VOLUMES).mkdir(mode=0o701, parents=True, exist_ok=True)
-    mounted = kept is not None and not _is_same(kept.number)
-    if kept is not None and mounted:
-        syscalls.attach_mount(kept.number, VOLUMES)
-    fd = os.open(VOLUMES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        os.close(fd)
-        if mounted:
-            syscalls.umount(VOLUMES)
-        raise
-    return Fd(fd)
-
-
-def _is_same(kept: int) -> bool:
-    """Whether it is there already, as an engine that was killed has left it."""
-    return os.path.samestat(os.fstat(kept), os.stat(VOLUMES))  # noqa: PTH116 - for the comparison
-
-
-def unsettle() -> None:
-    """Let go of a directory of the machine; its volumes stay in it."""
-    if os.path.ismount(VOLUMES):
-        syscalls.umount(VOLUMES)
-
-
 def list_all() -> list[Volume]:
     """Every volume, by name. Equivalent to: `docker volume ls`."""
     with root() as directory:
-        found = (_read(directory, name) for name in names(directory))
+        found = (read(directory, name) for name in names(directory))
         return [volume for volume in found if volume is not None]
 
 
 def find(name: str) -> Volume | None:
     """The volume of that name, if it is there. Equivalent to: `docker volume inspect NAME`."""
     with root() as directory:
-        return _read(directory, name)
+        return read(directory, name)
 
 
-def _read(directory: int, name: str) -> Volume | None:
+def read(directory: int, name: str) -> Volume | None:
+    """The volume of that name in the open directory of all volumes, if it is there."""
     if not is_volume_name(name):
         return None
     try:
         with opened(directory, name) as inside, opened(inside, DATA, os.O_PATH | os.O_DIRECTORY):
             made = os.fstat(inside).st_mtime_ns
-            return _described(name, made, _meta(inside))
+            return _described(name, made, read_meta(inside))
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in _NOT_ONE:
             return None
         raise
 
 
-def _meta(inside: int) -> Mapping[str, Any]:
+def read_meta(inside: int) -> Mapping[str, Any]:
     """What is written of a volume; nothing where a person made it, or wrote something else."""
     try:
         with opened(inside, META, os.O_RDONLY | os.O_NONBLOCK) as fd:
@@ -158,8 +113,8 @@ def _described(name: str, made: int, meta: Mapping[str, Any]) -> Volume:
 
 def create(
     name: str, created: int, labels: Mapping[str, str] | None, *, temporary: bool = False
-) -> bool:
-    """Make a volume, whole or not at all; False if it is there already.
+) -> tuple[Volume, bool]:
+    """Make a volume, whole or not at all, unless it is there already.
 
     Equivalent to: `docker volume create NAME`, or `mkdir -p NAME/_data` in its place.
 
@@ -169,13 +124,17 @@ def create(
         labels: What is to be written on it.
         temporary: Whether it goes with its container, until `keep` is called.
 
+    Returns:
+        The volume, and whether it was made.
+
     Raises:
         OSError: it cannot be made, as on a full disk.
     """
     with root() as directory:
-        if _read(directory, name) is not None:
-            return False
-        draft = f".{name}{_NEW}"
+        known = read(directory, name)
+        if known is not None:
+            return known, False
+        draft = f"{OWN}{name}{NEW}"
         try:
             os.mkdir(draft, 0o701, dir_fd=directory)
             with opened(directory, draft) as inside:
@@ -186,22 +145,34 @@ def create(
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(draft, dir_fd=directory)
             raise
-        return True
+        return Volume(name, created, labels), True
+
+
+def empty_among(wanted: Sequence[str]) -> list[str]:
+    """Those of the volumes that have no file in them."""
+    found = []
+    with root() as directory:
+        for name in wanted:
+            with opened(directory, f"{name}/{DATA}") as data:
+                found += [] if names(data) else [name]
+    return found
 
 
 def keep(wanted: Sequence[str]) -> None:
-    """Let volumes stay when their container goes."""
+    """Let volumes stay when their container goes; one that is not there is passed over."""
     with root() as directory:
         for name in wanted:
+            if read(directory, name) is None:
+                continue
             with opened(directory, name) as inside:
-                meta = _meta(inside)
+                meta = read_meta(inside)
                 if meta.get("Temporary"):
                     _write(inside, {**meta, "Temporary": False})
 
 
 def _write(inside: int, meta: Mapping[str, Any]) -> None:
     """Write down what is known of a volume, whole or not at all."""
-    draft = f"{META}{_NEW}"
+    draft = f"{META}{NEW}"
     flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(draft, flags, 0o600, dir_fd=inside), "w") as file:
         json.dump(meta, file)
@@ -226,7 +197,7 @@ def remove(name: str, ident: str) -> Job:
         raise Refusal(
             f"remove {name}: something is mounted in it: umount {mounted} first", _CONFLICT
         )
-    gone = f".{name}.{ident}{_GONE}"
+    gone = f"{OWN}{name}.{ident}{GONE}"
     with root() as directory:
         os.rename(name, gone, src_dir_fd=directory, dst_dir_fd=directory)
     return submit(lambda: stand_in_directory(VOLUMES), lambda: shutil.rmtree(f"/{gone}"))
@@ -251,45 +222,3 @@ def _size(name: str) -> int:
                 info = os.lstat(f"{path}/{file}")
                 seen[info.st_dev, info.st_ino] = info.st_size
     return sum(seen.values())
-
-
-def sweep() -> list[str]:
-    """Take away what an engine that was killed has left here; says of each what it was.
-
-    Existing volumes stay as they are. A copy that was complete is brought to its end.
-    """
-    said = []
-    with root() as directory:
-        for name in names(directory):
-            if name.startswith(".") and name.endswith((_NEW, _GONE)):
-                what = "made" if name.endswith(_NEW) else "removed"
-                shutil.rmtree(name, dir_fd=directory)
-                said.append(f"took away {name}, a volume that was being {what}")
-            elif is_volume_name(name) and _is_temporary(directory, name):
-                gone = f".{name}{_GONE}"
-                os.rename(name, gone, src_dir_fd=directory, dst_dir_fd=directory)
-                shutil.rmtree(gone, dir_fd=directory)
-                said.append(f"took away volume {name}, which was to go with its container")
-            elif _read(directory, name) is not None:
-                said += _sweep_volume(directory, name)
-    return said
-
-
-def _is_temporary(directory: int, name: str) -> bool:
-    try:
-        with opened(directory, name) as inside:
-            return _meta(inside).get("Temporary") is True
-    except OSError:  # no directory
-        return False
-
-
-def _sweep_volume(directory: int, name: str) -> list[str]:
-    said = []
-    with opened(directory, name) as inside:
-        if COPYING in names(inside):
-            shutil.rmtree(COPYING, dir_fd=inside)
-            said.append(f"took away a copy into volume {name} that was not complete")
-        if READY in names(inside):
-            move_in(inside)
-            said.append(f"brought a copy into volume {name} to its end")
-    return said

@@ -10,6 +10,7 @@ parentheses behind it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -279,6 +280,21 @@ def pick_subnet(
         "all predefined address pools have been fully subnetted "
         "(remove a network, or give a subnet with --subnet)"
     )
+
+
+def pick_subnet6(seed: str, used: Iterable[Network]) -> IPv6Network:
+    """Pick the first /64 of an engine's own unique local addresses that no network has.
+
+    They begin with fd and 40 bits that follow from the seed (RFC 4193), so that two engines
+    hardly ever pick the same. Since 27.0 Docker does it like that for `--ipv6` without a subnet.
+
+    Equivalent to: `docker network create --ipv6 NAME`.
+    """
+    digits = hashlib.sha256(seed.encode()).hexdigest()[:10]
+    whole = IPv6Network((int(f"fd{digits}", 16) << 80, 48))
+    taken = [network for network in used if network.version == whole.version]
+    subnets = whole.subnets(new_prefix=64)
+    return next(s for s in subnets if not any(_share(s, network) for network in taken))
 
 
 def mac_for(address: IPv4Address) -> str:

@@ -191,6 +191,7 @@ USEFUL_TOOLS: Final[Mapping[str, str]] = {
     "nc": "netcat-openbsd",
     "curl": "curl",
     "sysctl": "procps",
+    "nsenter": "util-linux",
 }
 """The programs that some of the course's lines use."""
 

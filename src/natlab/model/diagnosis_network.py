@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 from typing import Final
 
 from natlab.model.diagnosis import Finding
-from natlab.model.rule_spec import FAMILY, TABLE
+from natlab.model.rule_spec import FAMILIES, TABLE
 from natlab.model.ruleset import Ruleset, Table
 from natlab.model.state import RouteEntry
 
@@ -70,7 +70,11 @@ def _is_dockers(link: str) -> bool:
 
 def _tables(found: Surroundings) -> tuple[Table, ...]:
     tables = found.ruleset.tables if found.ruleset else ()
-    return tuple(table for table in tables if (table.family, table.name) != (FAMILY, TABLE))
+    return tuple(table for table in tables if not _ours(table))
+
+
+def _ours(table: Table) -> bool:
+    return table.family in FAMILIES and table.name == TABLE
 
 
 def firewalls(found: Surroundings) -> list[Finding]:
@@ -113,7 +117,7 @@ def owner(table: Table) -> str:
     for mark, whose in (("firewalld", "firewalld's"), ("ufw-", "ufw's"), ("docker", "Docker's")):
         if any(name.lower().startswith(mark) for name in names):
             return whose
-    if (table.family, table.name) == (FAMILY, TABLE):
+    if _ours(table):
         return "natlab's"
     return "somebody's own"
 

@@ -8,12 +8,15 @@ not understand (EDNS options, new record types) still arrives.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, Final, Protocol
 
-from dnslib import PTR, QTYPE, RCODE, RR, A, DNSBuffer, DNSHeader, DNSQuestion, DNSRecord
+from dnslib import AAAA, PTR, QTYPE, RCODE, RR, A, DNSBuffer, DNSHeader, DNSQuestion, DNSRecord
+
+from natlab.model.addresses import Address
 
 TTL: Final = 600
 """Seconds for which its own answers hold (moby: respTTL)."""
@@ -24,19 +27,24 @@ _RECORD: Final = 16  # bytes of an A record whose name is a pointer
 _OPT: Final = 41
 _HEADER: Final = 12
 _REVERSE: Final = ".in-addr.arpa"
+_REVERSE6: Final = ".ip6.arpa"
+_DIGITS6: Final = re.compile(r"[0-9a-f](\.[0-9a-f]){31}")
+_VERSIONS: Final = {"A": 4, "AAAA": 6}
 
 
 class View(Protocol):
     """What one container may know of the others. It is asked anew for each query."""
 
-    def addresses(self, name: str) -> Sequence[IPv4Address]:
-        """The addresses behind a name in lower case without a final dot; none: unknown.
+    def addresses(self, name: str) -> Sequence[Address]:
+        """The addresses of both families behind a name in lower case without a final dot.
+
+        None: it is unknown.
 
         Names, aliases, short ids, and each of them with a network's name behind it: see
         `readings`.
         """
 
-    def name_of(self, address: IPv4Address) -> str | None:
+    def name_of(self, address: Address) -> str | None:
         """The name behind an address with its network's, as `web.net1`; None: unknown."""
 
 
@@ -95,8 +103,9 @@ def read_query(packet: bytes) -> Query:
 def local_answer(query: Query, view: View, *, tcp: bool = False) -> bytes | None:
     """The answer that needs nobody else; None: the world's name servers have to be asked.
 
-    A known name has no AAAA and no MX record, and says so (NOERROR without an answer). Several
-    addresses come in random order. What does not fit is left out and marked as truncated.
+    Where a known name has no address of the family that is asked for, or no MX record, it says so
+    (NOERROR without an answer). Several addresses come in random order. What does not fit is left
+    out and marked as truncated.
     """
     records = _records(query, view)
     if records is None:
@@ -183,16 +192,20 @@ def _records(query: Query, view: View) -> list[Any] | None:
     if not addresses:
         return None
     random.shuffle(addresses)
-    return [_record(query, str(each)) for each in addresses] if query.kind == "A" else []
+    wanted = _VERSIONS.get(query.kind)
+    return [_record(query, str(each)) for each in addresses if each.version == wanted]
 
 
 def _record(query: Query, value: str) -> Any:
-    data = A(value) if query.kind == "A" else PTR(value)
+    data = {"A": A, "AAAA": AAAA}.get(query.kind, PTR)(value)
     return RR(query.question.qname, query.question.qtype, ttl=TTL, rdata=data)
 
 
-def _reversed(name: str) -> IPv4Address | None:
-    """The address in `2.0.18.172.in-addr.arpa`."""
+def _reversed(name: str) -> Address | None:
+    """The address in `2.0.18.172.in-addr.arpa`, or in 32 digits before `.ip6.arpa`."""
+    if name.endswith(_REVERSE6):
+        digits = name.removesuffix(_REVERSE6)[::-1]
+        return IPv6Address(int(digits[::2], 16)) if _DIGITS6.fullmatch(digits) else None
     if not name.endswith(_REVERSE):
         return None
     try:

@@ -7,7 +7,7 @@ source is there is not known here.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from natlab.model import mount_points
@@ -19,6 +19,7 @@ from natlab.model.mount_modes import (
     propagation,
 )
 from natlab.model.mount_points import MountPoint
+from natlab.model.mount_tmpfs import check_tmpfs_words, tmpfs_options
 from natlab.model.names import one_line
 from natlab.model.refusal import Refusal
 
@@ -26,8 +27,6 @@ _SPEC_FIELDS: Final = 3
 _OPTIONS: Final = ("BindOptions", "VolumeOptions", "TmpfsOptions", "ImageOptions")
 _OWN_OPTIONS: Final = {"bind": "BindOptions", "volume": "VolumeOptions", "tmpfs": "TmpfsOptions"}
 _MISSING: Final = ("image", "npipe", "cluster")
-_SIZES: Final = (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
-_TMPFS_WORDS: Final = ("exec", "noexec")
 
 
 def parse_bind(text: str, driver: str = "") -> MountPoint:
@@ -88,7 +87,7 @@ def parse_mount(item: Mapping[str, Any]) -> MountPoint:
     kind, where = item.get("Type"), _clean(str(item["Target"]))
     read_only = bool(item.get("ReadOnly"))
     if kind == "tmpfs":
-        options = _tmpfs_options(item.get("TmpfsOptions") or {}, read_only=read_only)
+        options = tmpfs_options(item.get("TmpfsOptions") or {}, read_only=read_only)
         return MountPoint("tmpfs", where, options=options, read_only=read_only)
     source = str(item.get("Source") or "")
     if kind == "bind":
@@ -120,9 +119,10 @@ def parse_tmpfs(target: str, options: str) -> MountPoint:
     """Read an entry of HostConfig.Tmpfs: `docker run --tmpfs TARGET:OPTIONS`.
 
     Raises:
-        Refusal: the target is `/`, or not absolute (400).
+        Refusal: the target is `/`, or not absolute, or an option is none (400).
     """
     _check_target(target)
+    check_tmpfs_words(options)
     words = options.split(",")
     return MountPoint(
         "tmpfs", _clean(target), options=options, read_only="ro" in words, shown=False
@@ -217,7 +217,7 @@ def _check_kind(kind: str, item: Mapping[str, Any]) -> None:
     elif kind == "tmpfs":
         if source:
             _fail("field Source must not be specified")
-        _tmpfs_options(item.get("TmpfsOptions") or {}, read_only=False)
+        tmpfs_options(item.get("TmpfsOptions") or {}, read_only=False)
     else:
         _check_subpath(source, str((item.get("VolumeOptions") or {}).get("Subpath") or ""))
 
@@ -227,25 +227,6 @@ def _check_subpath(source: str, subpath: str) -> None:
         _fail("must not set Subpath when using anonymous volumes")
     if subpath.startswith("/") or posixpath.normpath(subpath).split("/")[0] == "..":
         _fail("subpath must be a relative path within the volume")
-
-
-def _tmpfs_options(given: Mapping[str, Any], *, read_only: bool) -> str:
-    words = ["ro"] if read_only else []
-    if mode := given.get("Mode"):
-        words.append(f"mode={mode:o}")
-    if size := given.get("SizeBytes"):
-        suffix, unit = next(((s, u) for s, u in _SIZES if size % u == 0), ("", 1))
-        words.append(f"size={size // unit}{suffix}")
-    return ",".join([*words, *_tmpfs_words(given.get("Options") or ())])
-
-
-def _tmpfs_words(options: Sequence[Sequence[str]]) -> list[str]:
-    for option in options:
-        if len(option) not in (1, 2):
-            _fail("invalid option array length")
-        if option[0] not in _TMPFS_WORDS:
-            _fail(f"invalid option: {one_line(option[0])}")
-    return ["=".join(option) for option in options]
 
 
 def _fail(reason: str) -> NoReturn:

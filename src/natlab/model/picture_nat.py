@@ -72,6 +72,30 @@ class PublishedPort:
         return f"{host}:{self.host_port}->{to}/{self.proto}" + unreached(self.chain, self.hooks)
 
 
+@dataclass(frozen=True, slots=True)
+class NatRules:
+    """What the rules of one node say about NAT.
+
+    Attributes:
+        published: Every rule that rewrites destinations, in the kernel's order.
+        masquerades: Every rule that rewrites sources.
+        forward_policy: What becomes of a packet that no rule at the hook forward decides on.
+    """
+
+    published: tuple[PublishedPort, ...]
+    masquerades: tuple[Masquerade, ...]
+    forward_policy: str
+
+    def __str__(self) -> str:
+        said = [rule.says() for rule in self.published]
+        return "\n".join([*said, *(rule.says() for rule in self.masquerades)])
+
+
+def nat_rules(ruleset: Ruleset) -> NatRules:
+    """All of it at once."""
+    return NatRules(published(ruleset), masquerades(ruleset), forward_policy(ruleset))
+
+
 def unreached(chain: str, hooks: tuple[str, ...]) -> str:
     """What to add about a rule that no packet can reach."""
     return "" if hooks else f" (nothing leads to chain {chain.rpartition(' ')[2]})"

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Any, Final, Literal
 
-from natlab.model.rule_spec import FAMILY, TABLE, Entry, Expr, RuleSpec, field, meta, rule
+from natlab.model.addresses import Address
+from natlab.model.rule_spec import FAMILIES, TABLE, Entry, Expr, Family, RuleSpec, field, meta, rule
 from natlab.model.ruleset import Chain, Rule, Table
 
 FEW: Final = 32
@@ -24,6 +24,7 @@ FEW: Final = 32
 
 _DPORT: Final = field("th", "dport")
 _L4PROTO: Final = meta("l4proto")
+_ADDRESS: Final = {"ip": "ipv4_addr", "ip6": "ipv6_addr"}
 
 
 @dataclass(frozen=True)
@@ -33,57 +34,45 @@ class Index:
     Attributes:
         name: The map's name, and the beginning of the smaller chains' names.
         chain: Where it is looked up.
-        types: What its keys consist of, in nft's words.
-        fields: The same as expressions.
+        address: Whose address its keys begin with, if any: `daddr` or `saddr`.
         at: The end of the chain where it is looked up.
     """
 
     name: str
     chain: str
-    types: tuple[str, ...]
-    fields: tuple[str, ...]
+    address: str | None = None
     at: Literal["top", "end"] = "end"
 
-    def entry(self, *key: str | int | IPv4Address) -> Entry:
-        """The entry of a key."""
+    def entry(self, *key: str | int | Address) -> Entry:
+        """The entry of a key: the address, if keys have one, protocol and port."""
         plain = tuple(part if isinstance(part, int) else str(part) for part in key)
         return Entry(self.name, plain, "-".join(map(str, (self.name, *plain))))
 
-    @property
-    def lookup(self) -> RuleSpec:
+    def lookup(self, family: Family = "ip") -> RuleSpec:
         """The rule that looks a packet up. Equivalent to: `meta l4proto . th dport vmap @NAME`."""
-        concat = f'{{"concat":[{",".join(self.fields)}]}}'
+        address = [] if self.address is None else [field(family, self.address)]
+        concat = f'{{"concat":[{",".join([*address, _L4PROTO, _DPORT])}]}}'
         vmap = f'{{"vmap":{{"data":"@{self.name}","key":{concat}}}}}'
-        return rule(self.chain, vmap, at=self.at)
+        return rule(self.chain, vmap, at=self.at, family=family)
 
-    @property
-    def definition(self) -> Expr:
+    def definition(self, family: Family = "ip") -> Expr:
         """The command that makes the map; it is fine if it stands already."""
-        map_ = {"name": self.name, "type": list(self.types), "map": "verdict"}
-        return {"add": {"map": {"family": FAMILY, "table": TABLE, **map_}}}
+        address = [] if self.address is None else [_ADDRESS[family]]
+        types = [*address, "inet_proto", "inet_service"]
+        place = {"family": family, "table": TABLE, "name": self.name}
+        return {"add": {"map": {**place, "type": types, "map": "verdict"}}}
 
 
-PORTS: Final = Index("ports", "DOCKER", ("inet_proto", "inet_service"), (_L4PROTO, _DPORT))
+PORTS: Final = Index("ports", "DOCKER")
 """DNAT rules by the host's port, whatever its address; below what is left to the proxy."""
 
-DESTINATIONS: Final = Index(
-    "destinations",
-    "DOCKER-FORWARD",
-    ("ipv4_addr", "inet_proto", "inet_service"),
-    (field("ip", "daddr"), _L4PROTO, _DPORT),
-)
+DESTINATIONS: Final = Index("destinations", "DOCKER-FORWARD", "daddr")
 """The rules that let published ports through, by the container's address and port.
 
 Below those for answers, which are most of the packets.
 """
 
-HAIRPINS: Final = Index(
-    "hairpins",
-    "POSTROUTING",
-    ("ipv4_addr", "inet_proto", "inet_service"),
-    (field("ip", "saddr"), _L4PROTO, _DPORT),
-    at="top",
-)
+HAIRPINS: Final = Index("hairpins", "POSTROUTING", "saddr", at="top")
 """Masquerading for containers that reach themselves, by address and port; above the policy."""
 
 INDEXES: Final = {index.name: index for index in (PORTS, DESTINATIONS, HAIRPINS)}
@@ -91,23 +80,24 @@ INDEXES: Final = {index.name: index for index in (PORTS, DESTINATIONS, HAIRPINS)
 
 def lookups(specs: Iterable[RuleSpec]) -> list[RuleSpec]:
     """The lookup rules that indexed rules need, each once."""
-    names = dict.fromkeys(spec.entry.map for spec in specs if spec.entry and spec.is_indexed)
-    return [INDEXES[name].lookup for name in names]
+    wanted = ((s.family, s.entry.map) for s in specs if s.entry and s.is_indexed)
+    return [INDEXES[name].lookup(family) for family, name in dict.fromkeys(wanted)]
 
 
 def groundwork(specs: Iterable[RuleSpec]) -> Iterator[Expr]:
     """The commands to be given before those that add rules: maps, chains, elements."""
-    entries = dict.fromkeys(spec.entry for spec in specs if spec.entry and spec.is_indexed)
-    yield from (INDEXES[name].definition for name in dict.fromkeys(e.map for e in entries))
-    for entry in entries:
-        yield {"add": {"chain": _chain(entry)}}
-        yield {"add": {"element": _element(entry)}}
+    entries = dict.fromkeys((s.family, s.entry) for s in specs if s.entry and s.is_indexed)
+    maps = dict.fromkeys((family, entry.map) for family, entry in entries)
+    yield from (INDEXES[name].definition(family) for family, name in maps)
+    for family, entry in entries:
+        yield {"add": {"chain": _chain(family, entry)}}
+        yield {"add": {"element": _element(family, entry)}}
 
 
-def clearing(entry: Entry) -> Iterator[Expr]:
+def clearing(family: Family, entry: Entry) -> Iterator[Expr]:
     """The commands that take away an entry whose last rule is gone."""
-    yield {"delete": {"element": _element(entry)}}
-    yield {"delete": {"chain": _chain(entry)}}
+    yield {"delete": {"element": _element(family, entry)}}
+    yield {"delete": {"chain": _chain(family, entry)}}
 
 
 def led(table: Table, rule: Rule) -> tuple[str, ...]:
@@ -133,14 +123,14 @@ def spread(table: Table, chain: Chain) -> tuple[Rule, ...]:
 def _index(table: Table, rule: Rule) -> Index | None:
     """The index that a rule looks packets up in."""
     _, is_lookup, name = rule.text.rpartition(" vmap @")
-    ours = is_lookup and (table.family, table.name) == (FAMILY, TABLE)
+    ours = is_lookup and table.family in FAMILIES and table.name == TABLE
     return INDEXES.get(name) if ours else None
 
 
-def _chain(entry: Entry) -> Expr:
-    return {"family": FAMILY, "table": TABLE, "name": entry.chain}
+def _chain(family: Family, entry: Entry) -> Expr:
+    return {"family": family, "table": TABLE, "name": entry.chain}
 
 
-def _element(entry: Entry) -> Expr:
+def _element(family: Family, entry: Entry) -> Expr:
     leads: list[Any] = [{"concat": list(entry.key)}, {"jump": {"target": entry.chain}}]
-    return {"family": FAMILY, "table": TABLE, "name": entry.map, "elem": [leads]}
+    return {"family": family, "table": TABLE, "name": entry.map, "elem": [leads]}

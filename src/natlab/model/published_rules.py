@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from natlab.model import firewall
+from natlab.model.addresses import Address
 from natlab.model.port_index import FEW, PORTS, lookups
 from natlab.model.publish import Published
-from natlab.model.rule_spec import Expr, RuleSpec
+from natlab.model.rule_spec import Expr, RuleSpec, family_of
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Target:
     """A container on its bridge, and whether a userland proxy stands in for what no rule covers."""
 
     bridge: str
-    address: IPv4Address
+    address: Address
     proxy: bool
 
     def dnat(self, item: Published) -> RuleSpec:
         """The rule that rewrites the destination of what comes for a published port."""
         return firewall.dnat(
             self.bridge,
-            IPv4Address(str(item.host_ip)),
+            item.host_ip,
             item.host_port,
             self.address,
             item.container_port,
@@ -42,8 +42,9 @@ class Target:
 
     def standing_once(self, published: Sequence[Published]) -> list[RuleSpec]:
         """The rules that stand once on a host, however much is published."""
-        specs = [] if self.proxy else [firewall.masquerade_local(self.bridge)]
-        if not self.proxy or any(item.host_ip.is_loopback for item in published):
+        family = family_of(self.address)
+        specs = [] if self.proxy else [firewall.masquerade_local(self.bridge, family)]
+        if family == "ip" and (not self.proxy or any(p.host_ip.is_loopback for p in published)):
             specs.append(firewall.loopback_guard()[1])
         return specs
 

@@ -8,13 +8,17 @@ rule is encoded once.
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Network
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-FAMILY: Final = "ip"
+from natlab.model.addresses import Address, Network
+
+Family: TypeAlias = Literal["ip", "ip6"]
+FAMILIES: Final[tuple[Family, ...]] = ("ip", "ip6")
 TABLE: Final = "natlab"
+"""A host's one table; a network with IPv6 has a second one of that name, in the family ip6."""
 
 Expr = dict[str, Any]
+_IPV4: Final = 4
 
 
 class Entry(NamedTuple):
@@ -37,11 +41,12 @@ class RuleSpec(NamedTuple):
     at: Literal["top", "end"] = "end"
     entry: Entry | None = None
     """How an index finds it; None for a rule that packets find by passing the others."""
+    family: Family = "ip"
 
     @property
     def key(self) -> str:
         """What it says, in a form that is the same for the rule that the kernel lists."""
-        return f"{self.chain} {self.text}"
+        return placed(self.family, self.chain, self.text)
 
     @property
     def indexed(self) -> RuleSpec:
@@ -63,12 +68,16 @@ class RuleSpec(NamedTuple):
     def add_command(self) -> str:
         """The libnftables command that adds it, as JSON."""
         verb = "insert" if self.at == "top" else "add"
-        head = f'"family":"{FAMILY}","table":"{TABLE}","chain":"{self.chain}"'
+        head = f'"family":"{self.family}","table":"{TABLE}","chain":"{self.chain}"'
         return f'{{"{verb}":{{"rule":{{{head},"expr":{self.text}}}}}}}'
 
 
 def rule(
-    chain: str, *exprs: str, at: Literal["top", "end"] = "end", entry: Entry | None = None
+    chain: str,
+    *exprs: str,
+    at: Literal["top", "end"] = "end",
+    entry: Entry | None = None,
+    family: Family = "ip",
 ) -> RuleSpec:
     """A rule of these expressions, each as text.
 
@@ -77,7 +86,12 @@ def rule(
     """
     if not exprs:
         raise ValueError(f"a rule of chain {chain} without expressions")
-    return RuleSpec(chain, f"[{','.join(exprs)}]", at, entry)
+    return RuleSpec(chain, f"[{','.join(exprs)}]", at, entry, family)
+
+
+def family_of(address: Address | Network) -> Family:
+    """The family of the table for an address: `ip` or `ip6`, which is also the header's name."""
+    return "ip" if address.version == _IPV4 else "ip6"
 
 
 written: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -110,14 +124,19 @@ def jump(target: str) -> str:
     return f'{{"jump":{{"target":"{target}"}}}}'
 
 
-def prefix(network: IPv4Network) -> Expr:
+def prefix(network: Network) -> Expr:
     """A network as the right side of a condition."""
     return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
 
 
-def key(chain: str, exprs: Any) -> str:
+def key(chain: str, exprs: Any, family: str = "ip") -> str:
     """A rule as text: equal for two rules of one chain that say the same."""
-    return f"{chain} {written(canonical(exprs))}"
+    return placed(family, chain, written(canonical(exprs)))
+
+
+def placed(family: str, chain: str, text: str) -> str:
+    """A rule's text with the place where it stands."""
+    return f"{chain} {text}" if family == "ip" else f"{family} {chain} {text}"
 
 
 def canonical(exprs: Any) -> Any:

@@ -31,6 +31,17 @@ class Link:
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
     @property
+    def given(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """The addresses that somebody gave it: all but the link-local ones of IPv6."""
+        return (*self.ipv4, *self.ipv6)
+
+    @property
+    def ipv6(self) -> tuple[IPv6Interface, ...]:
+        """Its IPv6 addresses, less the link-local ones that it gives itself."""
+        six = (a for a in self.addresses if isinstance(a, IPv6Interface))
+        return tuple(address for address in six if not address.is_link_local)
+
+    @property
     def ipv4(self) -> tuple[IPv4Interface, ...]:
         """Its IPv4 addresses with their prefix lengths."""
         return tuple(a for a in self.addresses if isinstance(a, IPv4Interface))

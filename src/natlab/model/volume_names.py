@@ -18,7 +18,7 @@ from natlab.model.refusal import Refusal
 ANONYMOUS: Final = "com.docker.volume.anonymous"
 """The label by which an anonymous volume is known."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_LONGEST: Final = 240
+_LONGEST: Final = 232
 """A file's name has at most 255 bytes, and natlab adds a few while it makes or removes one."""
 
 

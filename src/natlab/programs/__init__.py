@@ -8,6 +8,7 @@ is impossible, and `box` is a container made by hand, in a few lines of shell.
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import sys
@@ -21,13 +22,18 @@ _SCRIPTS: Final = {"myapp": "myapp.py", "docker-proxy": "docker_proxy.py", "tcpd
 
 def launchers() -> dict[str, str]:
     """The shell scripts that a lab host gets in `/run/natlab/bin`, by name."""
+    return dict(_launchers(sys.executable, tuple(sys.path)))
+
+
+@functools.lru_cache(maxsize=4)
+def _launchers(executable: str, path: tuple[str, ...]) -> dict[str, str]:
     here = Path(__file__).resolve().parent
-    python = shlex.quote(sys.executable)
+    python = shlex.quote(executable)
     scripts = {
         name: f'#!/bin/sh\nexec {python} -I -S {shlex.quote(str(here / file))} "$@"\n'
         for name, file in _SCRIPTS.items()
     }
-    paths = shlex.quote(os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p))
+    paths = shlex.quote(os.pathsep.join(str(Path(p).absolute()) for p in path if p))
     for name, module in _MODULES.items():
         scripts[name] = f'#!/bin/sh\nPYTHONPATH={paths} exec {python} -m {module} "$@"\n'
     scripts["box"] = (here / "box.sh").read_text()

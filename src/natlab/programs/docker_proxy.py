@@ -21,6 +21,7 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
 IDLE_SECONDS = 90.0
 """How long a silent UDP client is remembered (moby: UDPConnTrackTimeout)."""
@@ -28,7 +29,12 @@ IDLE_SECONDS = 90.0
 _BACKLOG = 128
 _GIVEN = "-use-listen-fd"
 
-Address = tuple[str, int]
+Address = tuple[Any, ...]
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """The family of an address."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
@@ -90,7 +96,7 @@ class UdpClients:
     def _forth(self) -> None:
         data, client = self.front.recvfrom(65536)
         if client not in self.backs:
-            back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            back = socket.socket(family_of(self.target[0]), socket.SOCK_DGRAM)
             back.connect(self.target)
             self.backs[client] = back
             self.ready.register(back, selectors.EVENT_READ, client)
@@ -147,7 +153,10 @@ def main() -> None:
     tcp = options["-proto"] == "tcp"
     given = _GIVEN in sys.argv[1:]
     kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind, fileno=0 if given else None) as front:
+    family = family_of(host[0])
+    with socket.socket(family, kind, fileno=0 if given else None) as front:
+        if family == socket.AF_INET6 and not given:
+            front.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if tcp and not given:
             front.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -156,7 +165,8 @@ def main() -> None:
             (serve_tcp if tcp else serve_udp)(front, target)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            where = f"{host[0]}:{host[1]}/{options['-proto']}"
+            shown = f"[{host[0]}]" if family == socket.AF_INET6 else host[0]
+            where = f"{shown}:{host[1]}/{options['-proto']}"
             raise SystemExit(f"docker-proxy: failed to bind host port {where}: {reason}") from error
 
 
