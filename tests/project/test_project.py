@@ -25,8 +25,8 @@ SHELL_SCRIPTS = [
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 NOT_OURS = {
-    ".git", ".venv", ".vagrant", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache",
-    "__pycache__", "build", "dist",
+    ".git", ".venv", ".docker.io", ".vagrant", ".hypothesis", ".mypy_cache", ".ruff_cache",
+    ".pytest_cache", "__pycache__", "build", "dist",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ def main() -> int:
     if reason := engine_files.missing():
         print(f"there is no engine to compare with: {reason}")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # engines are ended on the way out
     began = time.monotonic()
     pattern = sys.argv[1] if len(sys.argv) > 1 else ""
     wanted = [case for case in cases() if re.search(pattern, case.name)]

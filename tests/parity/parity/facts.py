@@ -114,6 +114,8 @@ def _field(side: Side, ask: Ask) -> str:
         value: Any = look(name)
     for key in path.split("."):
         value = value.get(key, "(no such field)") if isinstance(value, dict) else value
+    if path == "HostConfig.Links" and value:
+        value = sorted(value)  # they come as Go's map gives them
     return json.dumps(without_ipv6(value), indent=1, sort_keys=True)
 
 

@@ -91,8 +91,11 @@ def run(case: Case) -> list[Pair]:
 def run_all(wanted: Iterable[Case], tell: Callable[[str], None]) -> Results:
     """Run them, a few at a time since most of their time is waiting, and tell of each."""
     wanted, results = list(wanted), Results()
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+    pool = ThreadPoolExecutor(_AT_A_TIME)
+    try:
         _collect(results, zip(wanted, pool.map(run, wanted), strict=True), tell)
+    finally:  # what runs is taken down; what has not begun does not begin
+        pool.shutdown(cancel_futures=True)
     return results
 
 
