@@ -201,51 +201,53 @@ def connect_often(address: str, port: int, seconds: float) -> float:
     return count / spent
 
 
-MAP = """
-table ip bymap {{
-map leads {{
-type inet_service : ipv4_addr . inet_service
-counter
-elements = {{ {elements} }}
-}}
+LINEAR = """
+table ip linear {{
 chain before {{
 type nat hook prerouting priority -150;
-fib daddr type local dnat ip to tcp dport map @leads
+fib daddr type local jump ports
+}}
+chain ports {{
+{rules}
 }}
 }}
 """
 
 
 @contextlib.contextmanager
-def publishing(count: int, mapped: bool = False) -> Iterator[tuple[DockerHost, int]]:
-    """A server behind the last of so many published ports; by a map instead of rules, if asked."""
+def publishing(count: int, *, linear: bool = False) -> Iterator[tuple[DockerHost, int]]:
+    """A server behind the last of so many published ports; one rule after the other, if asked.
+
+    That is how Docker's chain of DNAT rules is passed.
+    """
     with DockerHost() as host:
         last = 10000 + count - 1
         spec = f"10000-{last}:20000-{last + 10000}" if count > 1 else "10000:20000"
-        web = host.run(serve, last + 10000, publish=() if mapped else spec)
+        web = host.run(serve, last + 10000, publish=() if linear else spec)
         web.wait_for_port(last + 10000)
-        if mapped:
-            ports = range(10000, last + 1)
-            elements = ", ".join(f"{port} : {web.ip} . {port + 10000}" for port in ports)
-            host.node.nft(MAP.format(elements=elements))
+        if linear:
+            rules = (
+                f'iifname != "docker0" tcp dport {port} counter dnat to {web.ip}:{port + 10000}'
+                for port in range(10000, last + 1)
+            )
+            host.node.nft(LINEAR.format(rules="\n".join(rules)))
         yield host, last
 
 
-def rate(count: int, mapped: bool = False) -> float:
+def rate(count: int, *, linear: bool = False) -> float:
     """New connections a second, from outside through the last published port."""
-    with publishing(count, mapped) as (host, port):
+    with publishing(count, linear=linear) as (host, port):
         host.outside.call(connect_often, host.ip, port, 0.1)
         return host.outside.call(connect_often, host.ip, port, 1.0)
 
 
 def many_ports() -> None:
-    """One published port, a thousand, and a thousand by a map."""
-    rounds = [(rate(1), rate(1000), rate(1000, mapped=True)) for _ in range(3)]
-    one, many, mapped = (statistics.median(side) for side in zip(*rounds, strict=True))
-    goal = "goal: at least 0.9"
+    """One published port, a thousand, and a thousand as Docker's chain has them."""
+    rounds = [(rate(1), rate(1000), rate(1000, linear=True)) for _ in range(3)]
+    one, many, chain = (statistics.median(side) for side in zip(*rounds, strict=True))
     what = "new connections with 1,000 published ports"
-    say(what, many, one, unit="a second", goal=goal, name="with one")
-    print(f"  by a map with counters: {mapped:.0f} a second, ratio to one {mapped / one:.2f}")
+    say(what, many, one, unit="a second", goal="goal: at least 0.9", name="with one")
+    say(what, many, chain, unit="a second", goal="goal: at least 1.7", name="by a linear chain")
 
 
 def receive(port: int, size: int) -> None:
