@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-WORKERS, TESTS = 8, 200
+WORKERS = 8
+TESTS = 200 * WORKERS
 
 SAME_SUBNET = f"""
 import pytest
