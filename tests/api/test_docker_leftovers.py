@@ -131,7 +131,7 @@ import sys
 from natlab.api.service import DockerEngine
 from natlab.engine import keep
 with keep.opened(sys.argv[1]) as lab:
-    with DockerEngine(lab.ubuntu1) as engine:
+    with DockerEngine(lab.ubuntu1, sys.argv[2]) as engine:
         print(engine.url, flush=True)
         sys.stdin.read()
 """
@@ -182,7 +182,7 @@ def lasting(tmp_path, monkeypatch):
 
 
 def test_a_killed_engine_takes_its_containers_along_and_the_next_one_sweeps(
-    lasting, script, docker_for, caplog
+    lasting, script, docker_for, caplog, tmp_path
 ):
     from natlab.engine import keep
 
@@ -190,7 +190,7 @@ def test_a_killed_engine_takes_its_containers_along_and_the_next_one_sweeps(
         host = lab.ubuntu1
         before = on_host(host)
         host.add_container("mine")
-        process = script(_SERVE, lasting)
+        process = script(_SERVE, lasting, str(tmp_path / "sock"))
         docker = docker_for(Url(process))
         busy(docker)
         docker("rename db store")

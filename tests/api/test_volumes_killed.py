@@ -14,7 +14,7 @@ import sys
 from natlab.api.service import DockerEngine
 from natlab.engine import keep
 with keep.opened(sys.argv[1]) as lab:
-    with DockerEngine(lab.ubuntu1) as engine:
+    with DockerEngine(lab.ubuntu1, sys.argv[2]) as engine:
         print(engine.url, flush=True)
         sys.stdin.read()
 """
@@ -46,7 +46,7 @@ def engine(tmp_path, monkeypatch, script, docker_for):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     keep.up("killed")
     with keep.opened("killed") as lab:
-        yield Killable(lab.ubuntu1, script(SERVE, "killed"), docker_for)
+        yield Killable(lab.ubuntu1, script(SERVE, "killed", str(tmp_path / "sock")), docker_for)
     keep.down("killed")
 
 
