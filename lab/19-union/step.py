@@ -20,7 +20,8 @@ echo "a line of the image" >/srv/base/etc/motto
 echo "hello from base" >/srv/base/welcome
 echo "hello from app" >/srv/app/welcome
 """
-IMPORT = "tar -c -C /srv/base . -C /srv/app . | docker import - layered"
+BOTH = "mkdir /srv/both && cp -a /srv/base/. /srv/app/. /srv/both"
+IMPORT = "tar -c -C /srv/both . | docker import - layered"
 RUN = "docker run -d --name {} -v /usr:/usr:ro layered sleep infinity"
 ONE, TWO = RUN.format("one"), RUN.format("two")
 WRITES = "echo one was here >/note; rm /etc/motto; echo and one more >>/welcome"
@@ -30,7 +31,9 @@ NOTES = "find /srv /run /var/lib/docker -xdev -name note -type f -exec head -qn 
 
 def build(lab: Lab) -> None:
     """The image, two containers of it, and what one of them writes."""
-    script(lab.ubuntu1, f"{IMAGE}\n{IMPORT}\n{ONE}\n{TWO}\ndocker exec one sh -c '{WRITES}'")
+    script(
+        lab.ubuntu1, f"{IMAGE}\n{BOTH}\n{IMPORT}\n{ONE}\n{TWO}\ndocker exec one sh -c '{WRITES}'"
+    )
 
 
 def both(lab: Lab) -> tuple[Resident, Resident]:
@@ -55,7 +58,7 @@ def two_unions(lab: Lab) -> str:
             said == HELLO or (said and inside is one),
             expected=f"/welcome in {inside.name} is that of app: {HELLO}",
             actual=said or "there is none",
-            hint=f"lowerdir=/srv/app:/srv/base, app first; with docker: {IMPORT}; {anew}",
+            hint=f"lowerdir=/srv/app:/srv/base, app first; with docker: {BOTH}; {IMPORT}; {anew}",
         )
     expect(
         roots[0].device != roots[1].device,

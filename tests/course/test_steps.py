@@ -3,7 +3,10 @@ accept it solved by hand, in both spellings, and by the library; afterwards noth
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from ordinary_user import AGAIN
 
 from natlab import Lab
 from natlab.course import blocks, manifest, runner
@@ -19,8 +22,9 @@ SPELLED = [
 NEAR_MISSES = [
     pytest.param(step, miss, id=f"{step.number}: {miss.name}")
     for step in COURSE.steps
-    for miss in step.near_misses
+    for miss in step.near_misses[: 1 if AGAIN in os.environ else None]
 ]
+"""All of them; when the tests run again as an ordinary user, the first of each step."""
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,8 @@ class Unpacking:
 
     Attributes:
         base: The directory, as this process sees it.
-        layer: Whether it is a layer of an image: whiteouts become an overlay's marks.
+        layer: Whether it is a layer of an image: whiteouts become an overlay's marks, and no name
+            may stand twice (github.com/vbatts/tar-split, `ErrDuplicatePath`).
         no_overwrite: Whether a directory never replaces something else, nor the other way round.
         owner: Whose everything is to be; None: as the archive says, as far as one may.
         size: Bytes of all files so far.
@@ -94,6 +95,7 @@ class Unpacking:
     owner: tuple[int, int] | None = None
     size: int = 0
     _times: list[tuple[str, float]] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
 
     def unpack(self, fd: int) -> None:
         """Unpack all of it.
@@ -110,6 +112,10 @@ class Unpacking:
 
     def _take(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
         name = self._checked(member)
+        if self.layer:
+            if name in self._seen:
+                raise Refusal("duplicates of file paths not supported", 500)
+            self._seen.add(name)
         path = posixpath.normpath(posixpath.join(self.base, name))
         if name == ".":
             if self.layer:
