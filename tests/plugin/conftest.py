@@ -59,8 +59,9 @@ def begun_suite(suite, pytester):
 
 
 def write(folder: Path, text: str | dict[str, str]) -> None:
+    """Write a suite's files, with an empty pytest.ini: none above it is to count."""
     files = {"test_it.py": text} if isinstance(text, str) else text
-    for name, content in files.items():
+    for name, content in {"pytest.ini": "[pytest]\n", **files}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
