@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import re
 import select
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -44,6 +48,16 @@ def ordinary_run(request):
     run = ordinary_user.Run(Path(tempfile.mkdtemp(prefix="natlab-")))
     yield run
     run.end()
+
+
+@pytest.fixture
+def terminal():
+    """A terminal as a person sits at: our end, and the one to be handed to a client."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.fixture

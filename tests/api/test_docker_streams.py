@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pty
 import select
 import signal
 import struct
@@ -23,16 +22,6 @@ def read_until(stream, text):
         assert chunk, f"it ended before {text!r} came: {seen!r}"
         seen += chunk
     return seen.decode()
-
-
-@pytest.fixture
-def terminal():
-    """A terminal as a person sits at: our end, and the one to be handed to a client."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
-    yield ours, theirs
-    os.close(ours)
-    os.close(theirs)
 
 
 def typed_until(ours, text):

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pty
 import select
 import signal
 import struct
 import termios
 
 import pytest
-
-
-@pytest.fixture
-def terminal():
-    """A terminal as a person sits at: our end, and the one to be handed to a client."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
-    yield ours, theirs
-    os.close(ours)
-    os.close(theirs)
 
 
 def read_until(stream, text):

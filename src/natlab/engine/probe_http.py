@@ -7,11 +7,11 @@ import socket
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from natlab.engine import web
 from natlab.engine.node import Node
 from natlab.engine.probe import PATIENCE, Outcome, Probe, connect, listening, own_port, syn_for
-from natlab.errors import UsageError
 
 _ANSWER: Final = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\nnatlab\n"
 
@@ -47,7 +47,7 @@ def http(
     Raises:
         UsageError: not an http URL with a host.
     """
-    parts, port = _split(url)
+    parts, port = web.parsed(url)
     with contextlib.ExitStack() as stack:
         wanted = server_port or port
         listener = stack.enter_context(listening(server, socket.SOCK_STREAM, wanted))
@@ -62,23 +62,11 @@ def http(
         return HttpProbe("http", client.name, url, outcome, arrived, port_used, peer, status, body)
 
 
-def _split(url: str) -> tuple[SplitResult, int]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 80
-    except ValueError as error:
-        raise UsageError(f"{url!r} is not a URL: {error}") from None
-    if parts.scheme != "http" or not parts.hostname:
-        raise UsageError(f"{url!r} is not a URL like http://192.168.33.11:49153/")
-    return parts, port
-
-
 def _get(
     sock: socket.socket, parts: SplitResult, listener: socket.socket | None, timeout: float
 ) -> tuple[Outcome, int | None, str]:
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        sock.sendall(f"GET {target} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        sock.sendall(f"GET {web.target(parts)} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
         if listener is not None:
             _serve_one(listener, timeout)
         response = HTTPResponse(sock, method="GET")

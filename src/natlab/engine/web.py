@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from socket import socket as Socket  # noqa: N812
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from natlab.errors import UsageError
 
@@ -31,8 +31,8 @@ class Response:
         return json.loads(self.body)
 
 
-def split(url: str) -> tuple[str, int, str]:
-    """Where an http URL leads: host, port, and the path with its query.
+def parsed(url: str) -> tuple[SplitResult, int]:
+    """An http URL with a host in its parts, and the port.
 
     Raises:
         UsageError: it is not one.
@@ -44,7 +44,22 @@ def split(url: str) -> tuple[str, int, str]:
         raise UsageError(f"{url!r} is not a URL: {error}") from None
     if parts.scheme != "http" or not parts.hostname:
         raise UsageError(f"{url!r} is not a URL like http://192.168.33.11:49153/")
-    return parts.hostname, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return parts, port
+
+
+def target(parts: SplitResult) -> str:
+    """What a request asks for: the path with its query."""
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def split(url: str) -> tuple[str, int, str]:
+    """Where an http URL leads: host, port, and the path with its query.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    parts, port = parsed(url)
+    return str(parts.hostname), port, target(parts)
 
 
 def get(sock: Socket, url: str) -> Response:

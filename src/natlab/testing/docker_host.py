@@ -16,7 +16,7 @@ from natlab.testing.container import Runnable, RunningContainer, Wish
 from natlab.testing.light import Light
 from natlab.testing.report import last_lines
 from natlab.testing.settings import Settings
-from natlab.testing.standing import Standing
+from natlab.testing.standing import StandingHost
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 NAME: Final = "ubuntu1"
 ADDRESS: Final = "192.168.33.11/24"
-OUTSIDE: Final = ("outside", "192.168.33.20/24")
 
 Publish = int | str | bool | Iterable[int | str]
 
 
-class DockerHost(Standing):
+class DockerHost(StandingHost):
     """A lab host with docker0.
 
     As a context manager it takes its containers down at the end of the block.
@@ -162,18 +161,6 @@ class DockerHost(Standing):
     def node(self) -> Host:
         """The same as a host of the lab."""
         return self._host
-
-    @property
-    def ip(self) -> str:
-        """Its own address on the LAN, which is laid when it is first asked for."""
-        self.lab.switch  # noqa: B018
-        return str(self.node.ip)
-
-    @property
-    def outside(self) -> Host:
-        """A machine on the host's LAN, for clients that come from outside; made when asked for."""
-        name, address = OUTSIDE
-        return self.lab.hosts.get(name) or self.lab.add_host(name, address)
 
     def journey(self, origin: Any, target: str, port: int | None = None, **options: Any) -> Journey:
         """One packet's way through hooks and rules; see `Lab.journey`."""

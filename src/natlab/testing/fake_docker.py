@@ -13,16 +13,16 @@ from natlab.engine.lab import Lab
 from natlab.errors import NatlabError
 from natlab.kernel import sockets
 from natlab.testing.container import LOOK_AGAIN
-from natlab.testing.docker_host import NAME, OUTSIDE, alone
+from natlab.testing.docker_host import NAME, alone
 from natlab.testing.report import last_lines
 from natlab.testing.settings import Settings
-from natlab.testing.standing import Standing
+from natlab.testing.standing import StandingHost
 
 if TYPE_CHECKING:
     from natlab.engine.host import Host
 
 
-class FakeDocker(Standing):
+class FakeDocker(StandingHost):
     """An engine on a lab host, with a unix socket that every Docker client can use.
 
     As a context manager it ends with the block.
@@ -76,18 +76,6 @@ class FakeDocker(Standing):
         made = docker.DockerClient(base_url=self.url, **options)
         self._undo.callback(made.close)
         return made
-
-    @property
-    def ip(self) -> str:
-        """The host's address on the LAN, which is laid when it is first asked for."""
-        self.lab.switch  # noqa: B018
-        return str(self.node.ip)
-
-    @property
-    def outside(self) -> Host:
-        """A machine on the host's LAN, for clients that come from outside; made when asked for."""
-        name, address = OUTSIDE
-        return self.lab.hosts.get(name) or self.lab.add_host(name, address)
 
     def wait_for_port(self, container: str, port: int, timeout: float = 30.0) -> None:
         """Wait until something listens at a TCP port of a container, which is given by name.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from socket import socket as Socket  # noqa: N812
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from natlab.engine.capture import Capture
+    from natlab.engine.host import Host
+    from natlab.engine.lab import Lab
     from natlab.engine.node import Node
     from natlab.engine.web import Response
     from natlab.model.conntrack import ConntrackEntry
     from natlab.model.picture_nat import NatRules
+
+OUTSIDE: Final = ("outside", "192.168.33.20/24")
+"""The machine from which clients of a lone host come: name and address."""
 
 
 class Standing:
@@ -85,3 +90,26 @@ class Standing:
         """
         self.check_open()
         return self.node.capture(interface)
+
+
+class StandingHost(Standing):
+    """The same of a lab host, which may be asked for its LAN."""
+
+    lab: Lab
+
+    @property
+    def node(self) -> Host:
+        """The same as a host of the lab."""
+        raise NotImplementedError
+
+    @property
+    def ip(self) -> str:
+        """Its own address on the LAN, which is laid when it is first asked for."""
+        self.lab.switch  # noqa: B018
+        return str(self.node.ip)
+
+    @property
+    def outside(self) -> Host:
+        """A machine on the host's LAN, for clients that come from outside; made when asked for."""
+        name, address = OUTSIDE
+        return self.lab.hosts.get(name) or self.lab.add_host(name, address)
